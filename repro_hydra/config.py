@@ -1,0 +1,160 @@
+"""The options of ``+repro=…``, as Hydra composes and type-checks them.
+
+Everything lives at ``hydra.callbacks.repro``: a dataclass at the top level of the user's config would break
+primary configs that are themselves structured (``Key 'repro' not in 'Config'``).
+
+This module is imported by every Hydra program in the environment (the plugin registers these classes), so it
+imports dataclasses and nothing heavier.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+CALLBACK_TARGET = "repro_hydra.callback.ReproCallback"
+CALLBACK_KEY = "repro"
+DEFAULT_SEED = 42
+
+
+class Mode(Enum):
+    """How far a run is held to the promise; see the table of modes in the README."""
+
+    strict = "strict"
+    standard = "standard"
+    record = "record"
+
+
+class TorchDeterminism(Enum):
+    """What is asked of ``torch.use_deterministic_algorithms``."""
+
+    enforce = "enforce"
+    warn = "warn"
+    off = "off"
+
+
+@dataclass
+class SeedConf:
+    """Which seed a run gets, and who is seeded with it."""
+
+    set: bool = True
+    """Seed the libraries before the task starts. Off in ``record`` mode."""
+    key: str = "seed"
+    """Where the user's config holds the seed (dots for nested keys)."""
+    default: int = DEFAULT_SEED
+    """Used where that key is missing or null; the record says so."""
+    python: int | None = None
+    """A seed of its own for `random`; null takes the run's seed. Likewise the next three."""
+    numpy: int | None = None
+    torch: int | None = None
+    cuda: int | None = None
+    rank_offset: bool = False
+    """Give rank r the seed ``seed + r``, as many scripts do. Off: every rank is seeded alike."""
+
+
+@dataclass
+class DeterminismConf:
+    """The settings of the interpreter and of torch that make equal seeds give equal bits."""
+
+    torch: TorchDeterminism = TorchDeterminism.enforce
+    threads: int | None = 1
+    """Threads of OpenMP, MKL, OpenBLAS, NumExpr and torch; null leaves them as they are."""
+    interpreter: bool = True
+    """Hold the interpreter's environment (hash seed, …) in force, by one re-execution where needed."""
+    cublas_workspace: str = ":4096:8"
+    """``CUBLAS_WORKSPACE_CONFIG``; only ``:4096:8`` and ``:16:8`` are deterministic."""
+
+
+@dataclass
+class EnvironmentConf:
+    """What is recorded of the environment, beyond the packages."""
+
+    lock: str | None = None
+    """An environment lock (`repro-hydra env snapshot`) that the run must match."""
+    verify: bool = True
+    exports: list[str] = field(default_factory=list)
+    """Exports written beside the record: requirements, pylock, conda, dockerfile."""
+    variables: list[str] = field(default_factory=list)
+    """Environment variables recorded besides the default ones (secrets never are)."""
+
+
+@dataclass
+class DataConf:
+    """The datasets that a run declares."""
+
+    root: str | None = None
+    datasets: dict[str, str] = field(default_factory=dict)
+    """Name to path, relative to `root` or to where the run was started."""
+    auto_version: bool = False
+    verify: bool = True
+    ignore: list[str] = field(default_factory=list)
+
+
+@dataclass
+class CodeConf:
+    """How the code of a run is captured."""
+
+    capture: bool = True
+    max_file_bytes: int = 10_000_000
+    """A changed or untracked file larger than this is named as not captured."""
+    max_patch_bytes: int = 100_000_000
+
+
+@dataclass
+class ReproConf:
+    """Everything at ``hydra.callbacks.repro``."""
+
+    _target_: str = CALLBACK_TARGET
+    mode: Mode = Mode.standard
+    name: str | None = None
+    tags: list[str] = field(default_factory=list)
+    note: str | None = None
+    allow: dict[str, str] = field(default_factory=dict)
+    """Waived findings: id to reason."""
+    check_only: bool = False
+    """List all that would block, and run nothing."""
+    wait: bool = True
+    primary_metric: str | None = None
+    seed: SeedConf = field(default_factory=SeedConf)
+    determinism: DeterminismConf = field(default_factory=DeterminismConf)
+    environment: EnvironmentConf = field(default_factory=EnvironmentConf)
+    data: DataConf = field(default_factory=DataConf)
+    code: CodeConf = field(default_factory=CodeConf)
+    tracking: dict[str, Any] = field(default_factory=dict)
+    """Trackers by name; each group `repro/tracking` adds one."""
+
+
+def strict_conf() -> ReproConf:
+    """Results you publish: a check that fails stops the start."""
+    return ReproConf(mode=Mode.strict)
+
+
+def standard_conf() -> ReproConf:
+    """Daily work: seeds set, checks warn, the interpreter and its threads as they are."""
+    return ReproConf(
+        mode=Mode.standard,
+        determinism=DeterminismConf(torch=TorchDeterminism.warn, threads=None, interpreter=False),
+    )
+
+
+def record_conf() -> ReproConf:
+    """A run that must not change: it is recorded and nothing else."""
+    return ReproConf(
+        mode=Mode.record,
+        seed=SeedConf(set=False),
+        determinism=DeterminismConf(torch=TorchDeterminism.off, threads=None, interpreter=False),
+    )
+
+
+MODES = {"strict": strict_conf, "standard": standard_conf, "record": record_conf}
+
+DETERMINISM_OPTIONS = {
+    "enforce": DeterminismConf(),
+    "warn": DeterminismConf(torch=TorchDeterminism.warn),
+    "off": DeterminismConf(torch=TorchDeterminism.off, threads=None, interpreter=False),
+}
+SEED_OPTIONS = {"default": SeedConf(), "off": SeedConf(set=False), "rank_offset": SeedConf(rank_offset=True)}
+ENVIRONMENT_OPTIONS = {"default": EnvironmentConf()}
+DATA_OPTIONS = {"default": DataConf()}
+CODE_OPTIONS = {"default": CodeConf(), "off": CodeConf(capture=False)}

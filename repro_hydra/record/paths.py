@@ -1,0 +1,97 @@
+"""Where each file of a record lies: the only place that knows their names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+RECORD_DIR = ".repro"
+
+
+@dataclass(frozen=True, slots=True)
+class RunPaths:
+    """The record of one run, below ``<hydra.runtime.output_dir>/.repro/``."""
+
+    run_dir: Path
+
+    @property
+    def record(self) -> Path:
+        return self.run_dir / RECORD_DIR
+
+    @property
+    def run(self) -> Path:
+        return self.record / "run.json"
+
+    @property
+    def config(self) -> Path:
+        return self.record / "config.json"
+
+    @property
+    def code(self) -> Path:
+        return self.record / "code.json"
+
+    @property
+    def patch(self) -> Path:
+        return self.record / "code.patch"
+
+    @property
+    def environment(self) -> Path:
+        return self.record / "environment.json"
+
+    @property
+    def determinism(self) -> Path:
+        return self.record / "determinism.json"
+
+    @property
+    def data(self) -> Path:
+        return self.record / "data.json"
+
+    @property
+    def metrics(self) -> Path:
+        return self.record / "metrics.jsonl"
+
+    @property
+    def result(self) -> Path:
+        return self.record / "result.json"
+
+    @property
+    def manifest(self) -> Path:
+        return self.record / "manifest.json"
+
+    @property
+    def processes(self) -> Path:
+        """One file for each child process that attached itself to the run."""
+        return self.record / "processes"
+
+    @property
+    def earlier(self) -> Path:
+        """Records of runs that had this directory before."""
+        return self.run_dir / f"{RECORD_DIR}-earlier"
+
+
+@dataclass(frozen=True, slots=True)
+class SweepPaths:
+    """The record of a sweep, below ``<sweep dir>/.repro/``; what its jobs share is stored once there."""
+
+    sweep_dir: Path
+
+    @property
+    def record(self) -> Path:
+        return self.sweep_dir / RECORD_DIR
+
+    @property
+    def sweep(self) -> Path:
+        return self.record / "sweep.json"
+
+    @property
+    def patch(self) -> Path:
+        return self.record / "code.patch"
+
+    @property
+    def environment(self) -> Path:
+        """The distributions, which all jobs share."""
+        return self.record / "distributions.json"
+
+    @property
+    def earlier(self) -> Path:
+        return self.sweep_dir / f"{RECORD_DIR}-earlier"
