@@ -1,0 +1,183 @@
+"""Puts the settings in force and probes them: at entry, at the first optimizer step, and at exit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from repro_hydra.config import DeterminismConf
+from repro_hydra.determinism.settings import SETTINGS, Setting
+from repro_hydra.imports import is_imported
+from repro_hydra.record.schema import JSON, SCHEMA, Finding, Part
+
+NOT_IMPORTED = "not imported"
+_NOT_SEEN: Any = None
+
+
+class SettingRecord(Part, frozen=True, kw_only=True):
+    """One row of ``determinism.json``."""
+
+    name: str
+    why: str
+    when: str
+    how: str
+    asked: JSON
+    """None: not asked for, recorded only."""
+    entry: JSON = None
+    first_step: JSON = None
+    exit: JSON = None
+    in_force: bool | None = None
+    """Whether every probe found what was asked. None: nothing was asked, or its library was never imported."""
+
+
+class DeterminismRecord(Part, frozen=True, kw_only=True):
+    """``determinism.json``."""
+
+    schema: str = SCHEMA
+    settings: list[SettingRecord]
+
+
+class SettingsWatch:
+    """Applies the settings as their libraries come in, and keeps what each probe found.
+
+    Parameters
+    ----------
+    options : DeterminismConf
+        What to ask for.
+    when_imported : callable
+        The session's `LateImports.when_imported`.
+    """
+
+    def __init__(
+        self, options: DeterminismConf, when_imported: Callable[[str, Callable[[], None]], None]
+    ) -> None:
+        self._options = options
+        self._when_imported = when_imported
+        self._asked: dict[str, JSON] = {}
+        self._found: dict[str, dict[str, JSON]] = {"entry": {}, "first_step": {}, "exit": {}}
+        self._step_hook: Any = None
+
+    def enter(self) -> None:
+        """Set and probe what can be now; the rest as soon as its library is imported."""
+        for setting in SETTINGS:
+            if setting.library is None:
+                self._apply_and_probe(setting)
+        libraries = dict.fromkeys(setting.library for setting in SETTINGS if setting.library is not None)
+        for library in libraries:
+            self._when_imported(library, partial(self._enter_library, library))
+        self._when_imported("torch", self._watch_first_step)
+
+    def probe_exit(self) -> None:
+        """Probe once more, when the task is done."""
+        self._probe_all("exit")
+        self.stop()
+
+    def stop(self) -> None:
+        if self._step_hook is not None:
+            self._step_hook.remove()
+            self._step_hook = None
+
+    def not_in_force(self) -> list[Setting]:
+        """The settings that were asked for and that the probe at entry did not find."""
+        return [
+            setting
+            for setting in SETTINGS
+            if setting.name in self._found["entry"]
+            and self._holds(setting, self._found["entry"][setting.name]) is False
+        ]
+
+    def entry_findings(self) -> list[Finding]:
+        """A finding for each setting that is not in force at entry: what could be known beforehand."""
+        return [
+            Finding(
+                id=f"setting-not-in-force:{setting.name}",
+                severity="blocks",
+                message=(
+                    f"{setting.name}: expected {self._asked[setting.name]!r}, "
+                    f"found {self._found['entry'][setting.name]!r} "
+                    f"({setting.how_probed}). It decides {setting.why}; it must be set {setting.when}. "
+                    "Run: repro-hydra run -- COMMAND"
+                ),
+            )
+            for setting in self.not_in_force()
+        ]
+
+    def change_findings(self) -> list[Finding]:
+        """A finding for each setting that held at entry and no longer did later: somebody changed it."""
+        findings = []
+        for setting in SETTINGS:
+            if self._holds(setting, self._found["entry"].get(setting.name)) is not True:
+                continue
+            for moment, words in (("first_step", "at the first optimizer step"), ("exit", "at exit")):
+                found = self._found[moment]
+                if setting.name in found and self._holds(setting, found[setting.name]) is False:
+                    findings.append(
+                        Finding(
+                            id=f"setting-changed:{setting.name}",
+                            severity="may_change_bits",
+                            message=(
+                                f"{setting.name}: {self._asked[setting.name]!r} was in force at entry, "
+                                f"found {found[setting.name]!r} {words} ({setting.how_probed}): the task, or "
+                                "a library in it, changed it. Find the call and take it out"
+                            ),
+                        )
+                    )
+                    break
+        return findings
+
+    def record(self) -> DeterminismRecord:
+        """All settings as ``determinism.json`` states them."""
+        return DeterminismRecord(settings=[self._row(setting) for setting in SETTINGS])
+
+    def _row(self, setting: Setting) -> SettingRecord:
+        found = {moment: self._found[moment].get(setting.name, _NOT_SEEN) for moment in self._found}
+        missing = setting.library is not None and not is_imported(setting.library)
+        probes = [self._found[m][setting.name] for m in self._found if setting.name in self._found[m]]
+        verdicts = [self._holds(setting, probe) for probe in probes]
+        return SettingRecord(
+            name=setting.name,
+            why=setting.why,
+            when=setting.when,
+            how=f"{setting.library} {NOT_IMPORTED}" if missing else setting.how_probed,
+            asked=self._asked.get(setting.name),
+            in_force=None if not verdicts or None in verdicts else all(verdicts),
+            **found,
+        )
+
+    def _holds(self, setting: Setting, found: JSON) -> bool | None:
+        asked = self._asked.get(setting.name)
+        return None if asked is None else setting.holds(asked, found)
+
+    def _enter_library(self, library: str) -> None:
+        for setting in SETTINGS:
+            if setting.library == library:
+                self._apply_and_probe(setting)
+
+    def _apply_and_probe(self, setting: Setting) -> None:
+        asked = setting.asked(self._options)
+        self._asked[setting.name] = asked
+        if asked is not None and setting.apply is not None:
+            setting.apply(asked)
+        self._found["entry"][setting.name] = _probe(setting)
+
+    def _probe_all(self, moment: str) -> None:
+        for setting in SETTINGS:
+            if setting.library is None or (setting.name in self._asked and is_imported(setting.library)):
+                self._found[moment][setting.name] = _probe(setting)
+
+    def _watch_first_step(self) -> None:
+        from torch.optim.optimizer import register_optimizer_step_pre_hook
+
+        def first_step(*_: Any) -> None:
+            self.stop()
+            self._probe_all("first_step")
+
+        self._step_hook = register_optimizer_step_pre_hook(first_step)
+
+
+def _probe(setting: Setting) -> JSON:
+    try:
+        return setting.probe()
+    except (AttributeError, RuntimeError) as error:  # a build without the part; mixed TF32 switches raise
+        return f"cannot be probed: {error}"

@@ -1,0 +1,78 @@
+"""Which seed a run gets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from repro_hydra.config import SeedConf
+
+MAX_SEED = 2**32 - 1  # what NumPy's legacy generator takes; torch and Python take more
+
+
+class SeedError(ValueError):
+    """A seed that cannot be set; the message says where, what was expected and found."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChosenSeeds:
+    """The seeds that a run is to get, before any is set."""
+
+    seed: int
+    python: int
+    numpy: int
+    torch: int
+    cuda: int
+    defaulted: bool
+    """The config had none, so the documented default was taken."""
+
+
+def check_seed(value: Any, where: str = "seed") -> int:
+    """`value` as a seed.
+
+    Raises
+    ------
+    SeedError
+        Unless it is an integer from 0 to 2**32 - 1. Zero is a seed like any other.
+    """
+    expected = f"an integer from 0 to {MAX_SEED}"
+    if isinstance(value, bool) or not isinstance(value, int):
+        kind = type(value).__name__
+        raise SeedError(f"{where}: expected {expected}, found {value!r} ({kind}). Run with: {where}=0")
+    if not 0 <= value <= MAX_SEED:
+        raise SeedError(f"{where}: expected {expected}, found {value}. Run with: {where}=0")
+    return value
+
+
+def choose_seeds(options: SeedConf, configured: Any, *, rank: int = 0) -> ChosenSeeds:
+    """The seeds of a run whose config holds `configured` at `options.key`.
+
+    Parameters
+    ----------
+    options : SeedConf
+        The group ``repro/seed``.
+    configured : Any
+        What the user's config holds; None where the key is missing or null.
+    rank : int
+        Added to the seed only where `options.rank_offset` asks for it.
+
+    Raises
+    ------
+    SeedError
+        For a seed that is negative, too large or no integer.
+    """
+    defaulted = configured is None
+    base = check_seed(options.default if defaulted else configured, options.key)
+    seed = check_seed(base + rank, f"{options.key} + rank") if options.rank_offset else base
+
+    def own(value: int | None, library: str) -> int:
+        return seed if value is None else check_seed(value, f"hydra.callbacks.repro.seed.{library}")
+
+    return ChosenSeeds(
+        seed=seed,
+        python=own(options.python, "python"),
+        numpy=own(options.numpy, "numpy"),
+        torch=own(options.torch, "torch"),
+        cuda=own(options.cuda if options.cuda is not None else options.torch, "cuda"),
+        defaulted=defaulted,
+    )
