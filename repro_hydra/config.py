@@ -84,8 +84,8 @@ class DataConf:
     """The datasets that a run declares."""
 
     root: str | None = None
-    datasets: dict[str, str] = field(default_factory=dict)
-    """Name to path, relative to `root` or to where the run was started."""
+    datasets: Any = None
+    """A mapping of name to path, relative to `root` or to where the run was started. (Not typed: see `allow`.)"""
     auto_version: bool = False
     verify: bool = True
     ignore: list[str] = field(default_factory=list)
@@ -106,12 +106,15 @@ class ReproConf:
     """Everything at ``hydra.callbacks.repro``."""
 
     _target_: str = CALLBACK_TARGET
+    run_mode: Any = "${hydra.mode}"
+    """Filled in by Hydra: tells the callback's constructor whether a single run or a sweep is starting."""
     mode: Mode = Mode.standard
     name: str | None = None
     tags: list[str] = field(default_factory=list)
     note: str | None = None
-    allow: dict[str, str] = field(default_factory=dict)
-    """Waived findings: id to reason."""
+    allow: Any = None
+    """Waived findings: a mapping of id to reason. Not typed: Hydra refuses to add keys to a typed, empty mapping
+    with ``key={a: b}``; `repro_hydra.session.plan.options_from` checks it instead."""
     check_only: bool = False
     """List all that would block, and run nothing."""
     wait: bool = True
@@ -158,3 +161,11 @@ SEED_OPTIONS = {"default": SeedConf(), "off": SeedConf(set=False), "rank_offset"
 ENVIRONMENT_OPTIONS = {"default": EnvironmentConf()}
 DATA_OPTIONS = {"default": DataConf()}
 CODE_OPTIONS = {"default": CodeConf(), "off": CodeConf(capture=False)}
+
+NESTED_GROUPS: dict[str, dict[str, Any]] = {
+    "seed": dict(SEED_OPTIONS),
+    "determinism": dict(DETERMINISM_OPTIONS),
+    "environment": dict(ENVIRONMENT_OPTIONS),
+    "data": dict(DATA_OPTIONS),
+    "code": dict(CODE_OPTIONS),
+}

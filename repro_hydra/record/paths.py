@@ -93,5 +93,10 @@ class SweepPaths:
         return self.record / "distributions.json"
 
     @property
+    def queue(self) -> Path:
+        """The composed configs of the jobs, while the sweep runs; only the sweep's own processes read it."""
+        return self.record / "queue"
+
+    @property
     def earlier(self) -> Path:
         return self.sweep_dir / f"{RECORD_DIR}-earlier"

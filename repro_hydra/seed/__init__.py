@@ -3,7 +3,9 @@
 from repro_hydra.seed.apply import SeedsSet as SeedsSet
 from repro_hydra.seed.apply import read_back as read_back
 from repro_hydra.seed.apply import seed_everything as seed_everything
-from repro_hydra.seed.apply import seed_when_imported as seed_when_imported
+from repro_hydra.seed.apply import set_numpy as set_numpy
+from repro_hydra.seed.apply import set_python as set_python
+from repro_hydra.seed.apply import set_torch as set_torch
 from repro_hydra.seed.choose import MAX_SEED as MAX_SEED
 from repro_hydra.seed.choose import ChosenSeeds as ChosenSeeds
 from repro_hydra.seed.choose import SeedError as SeedError

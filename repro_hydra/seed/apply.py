@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import sys
-from collections.abc import Callable
 
 from repro_hydra.imports import is_imported
 from repro_hydra.seed.choose import ChosenSeeds, check_seed
@@ -44,16 +43,6 @@ def seed_everything(seed: int, *, rank: int | None = None) -> SeedsSet:
     if is_imported("torch"):
         set_torch(chosen)
     return read_back(chosen)
-
-
-def seed_when_imported(chosen: ChosenSeeds, when_imported: Callable[[str, Callable[[], None]], None]) -> None:
-    """Seed each library now if it is imported, else as soon as it is.
-
-    `when_imported` is the session's `LateImports.when_imported`.
-    """
-    set_python(chosen)
-    when_imported("numpy", lambda: set_numpy(chosen))
-    when_imported("torch", lambda: set_torch(chosen))
 
 
 def set_python(chosen: ChosenSeeds) -> None:

@@ -1,0 +1,53 @@
+"""Registers the config groups, so that ``+repro=strict`` works in a script that never imports the package."""
+
+from dataclasses import asdict, dataclass
+from enum import Enum
+from typing import Any, Dict, List, Optional
+
+from hydra.core.config_store import ConfigStore
+
+from repro_hydra import config as repro
+
+
+class Start(Enum):
+    """How the launcher starts a job's process."""
+
+    auto = "auto"
+    fresh = "fresh"
+
+
+@dataclass
+class ReproLauncherConf:
+    """``hydra/launcher=repro``."""
+
+    _target_: str = "hydra_plugins.repro_hydra_plugin.launcher.ReproLauncher"
+    n_jobs: int = 1
+    start: Start = Start.auto
+    gpus_per_job: int = 0
+    gpus: Optional[List[str]] = None  # noqa: UP006, UP045 (OmegaConf evaluates it, on Python 3.10 too)
+    stop_at_failure: bool = False
+
+
+def _nested(name: str, options: Any) -> Dict[str, Any]:  # noqa: UP006
+    """An option of a nested group. It brings the callback along, which without a mode would not be there."""
+    return {"_target_": repro.CALLBACK_TARGET, name: asdict(options)}
+
+
+def _register() -> None:
+    store = ConfigStore.instance()
+    package = f"hydra.callbacks.{repro.CALLBACK_KEY}"
+    for mode, make in repro.MODES.items():
+        store.store(group="repro", name=mode, node=make(), package=package, provider="repro_hydra")
+    for group, options in repro.NESTED_GROUPS.items():
+        for name, node in options.items():
+            store.store(
+                group=f"repro/{group}",
+                name=name,
+                node=_nested(group, node),
+                package=package,
+                provider="repro_hydra",
+            )
+    store.store(group="hydra/launcher", name="repro", node=ReproLauncherConf, provider="repro_hydra")
+
+
+_register()

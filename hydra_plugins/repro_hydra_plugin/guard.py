@@ -1,0 +1,47 @@
+"""Refuses a sweep over the mode itself: its parent would have no callback, and nothing would be wrapped.
+
+A search path plugin is the only one that Hydra runs at every start; this one leaves the search path alone.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.config_search_path import ConfigSearchPath
+from hydra.plugins.search_path_plugin import SearchPathPlugin
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+
+class ReproGuard(SearchPathPlugin):
+    """Looks at each sweep that starts without the callback, whether it names this package's groups all the same."""
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        """Watch for sweepers; the search path stays as it is."""
+        from hydra.core.plugins import Plugins
+
+        plugins: Any = Plugins.instance()
+        if "instantiate_sweeper" in vars(plugins):
+            return
+        original = plugins.instantiate_sweeper
+
+        def instantiate_sweeper(*args: Any, config: DictConfig, **rest: Any) -> Any:
+            _refuse_swept_mode(config)
+            return original(*args, config=config, **rest)
+
+        plugins.instantiate_sweeper = instantiate_sweeper
+
+
+def _refuse_swept_mode(config: DictConfig) -> None:
+    callback = (config.hydra.callbacks or {}).get("repro")
+    if callback is not None and "_target_" in callback:
+        return
+    params = config.hydra.sweeper.get("params") or {}
+    named = [*config.hydra.overrides.task, *(f"{key}={value}" for key, value in params.items())]
+    swept = [item for item in named if item.lstrip("+").partition("=")[0] == "repro"]
+    if swept:
+        raise SystemExit(
+            f"repro: {swept[0]}: the mode cannot be swept, since the sweep itself has to be in one. "
+            "Start one sweep for each mode, e.g. -m +repro=strict 'seed=range(5)'"
+        )

@@ -1,0 +1,291 @@
+"""Hydra's door for single runs, and the doorkeeper of sweeps: what ``+repro=…`` puts at ``hydra.callbacks.repro``."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NoReturn
+
+from hydra.experimental.callback import Callback
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from repro_hydra.composed import as_hydra_config, as_written, env_set, select, set_value
+from repro_hydra.config import Mode, ReproConf
+from repro_hydra.determinism import required_variables, restart
+from repro_hydra.program import describe_program
+from repro_hydra.record.schema import Finding
+from repro_hydra.seed import SeedError, choose_seeds
+from repro_hydra.session import process
+from repro_hydra.session.check import check_env_set, check_interpreter, check_start, late_hash_seed
+from repro_hydra.session.claim import check_directory, reserve_stamped
+from repro_hydra.session.findings import Misuse, Refused, blockers, refusal, waive
+from repro_hydra.session.plan import Plan, options_from
+from repro_hydra.session.say import say
+
+
+class Stopped(SystemExit):
+    """Ends the program from a callback: any other exception there becomes a warning, and the task would run."""
+
+
+class ReproCallback(Callback):
+    """Wraps a single run in a session, and a sweep's launcher in ours.
+
+    Parameters
+    ----------
+    **given
+        The node ``hydra.callbacks.repro``; see `repro_hydra.config.ReproConf`.
+    """
+
+    def __init__(self, **given: Any) -> None:
+        run_mode = given.pop("run_mode", None)
+        try:
+            self.options: ReproConf = options_from(given)
+        except OmegaConfBaseException as error:
+            _stop(f"hydra.callbacks.repro: {str(error).splitlines()[0]}", 2)
+        self._parent = process.parent_run(os.environ)
+        # Before any other callback has acted: what they do would be done twice.
+        if run_mode is not None and run_mode == RunMode.RUN and self._parent is None:
+            self._restart_if_needed()
+
+    def _restart_if_needed(self) -> list[Finding]:
+        if self.options.check_only or not process.is_fresh():
+            return []
+        restart_with, findings = check_interpreter(self.options)
+        if restart_with:
+            restart(restart_with)
+        return findings
+
+    # ------------------------------------------------------------------ one run
+
+    def on_run_start(self, config: DictConfig, **_: Any) -> None:
+        """Check everything, claim the run directory, and have Hydra run the task within a session."""
+        with self._failing_closed():
+            self._on_run_start(config)
+
+    def _on_run_start(self, config: DictConfig) -> None:
+        # Imported before anything is created: an import that fails must leave nothing behind.
+        from repro_hydra.launcher.frozen import without_repro
+        from repro_hydra.launcher.task import RecordedTask
+
+        if self._parent is not None or process.rank_and_world(os.environ)[0] > 0:
+            self._attach()
+            return
+        interpreter = self._interpreter_findings()
+        without_repro(config)
+        directory, stamped = _output_directory(config, "hydra.run.dir")
+        program = describe_program()
+        checked = check_start(self.options, program, cwd=Path.cwd(), exclude=(directory,))
+        findings = [
+            *interpreter,
+            *late_hash_seed(),
+            *check_env_set(env_set(config), required_variables(self.options.determinism, os.environ)),
+            *check_directory(directory, stamped=stamped),
+            *checked.findings,
+        ]
+        self._check_seed(config)
+        findings = self._settle(findings, "the run")
+        code = _snapshot(checked.code, findings)
+        if stamped:
+            directory = reserve_stamped(directory)
+        set_value(config, "hydra.run.dir", str(directory))
+        plan = Plan(
+            options=self.options,
+            argv=list(sys.argv),
+            cwd=str(Path.cwd()),
+            entry=_entry(program),
+            code=code,
+            patch=checked.code.patch if checked.code is not None else b"",
+            findings=tuple(findings),
+        )
+        _remember(directory.parent)
+        # A callback cannot replace the task function, and `on_job_end` is not called after SystemExit or Ctrl-C:
+        # so the task is wrapped where Hydra passes it on.
+        wrap_next_task(lambda task: _ExitingTask(RecordedTask(task, plan)))
+
+    def _interpreter_findings(self) -> list[Finding]:
+        if self.options.check_only:
+            _, findings = check_interpreter(self.options)
+            return findings
+        return self._restart_if_needed()
+
+    def _attach(self) -> None:
+        """A child of a run (a DDP rank, a nested command) takes part in it, and claims nothing."""
+        run_dir = None if self._parent is None else self._parent.run_dir
+        wrap_next_task(lambda task: _ChildTask(task, self.options, run_dir))
+
+    def _check_seed(self, config: DictConfig) -> None:
+        if not self.options.seed.set:
+            return
+        try:
+            choose_seeds(self.options.seed, select(config, self.options.seed.key))
+        except SeedError as error:
+            raise Misuse(str(error)) from None
+
+    # ------------------------------------------------------------------ a sweep
+
+    def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
+        """Check what holds for the whole sweep, and put our launcher around the user's."""
+        with self._failing_closed():
+            self._on_multirun_start(config)
+
+    def _on_multirun_start(self, config: DictConfig) -> None:
+        if self._parent is not None:
+            say(
+                f"this sweep was started by a job of {self._parent.run_dir}: it is part of that run, and gets no "
+                "record and no isolation of its own"
+            )
+            return
+        from repro_hydra.launcher.door import SweepDoor
+        from repro_hydra.launcher.frozen import without_repro
+
+        without_repro(config)
+        directory, stamped = _output_directory(config, "hydra.sweep.dir")
+        program = describe_program()
+        checked = check_start(self.options, program, cwd=Path.cwd(), exclude=(directory,))
+        findings = [*check_directory(directory, stamped=True), *checked.findings]
+        findings = self._settle(findings, "the sweep")
+        code = _snapshot(checked.code, findings)
+        if stamped:
+            directory = reserve_stamped(directory)
+        set_value(config, "hydra.sweep.dir", str(directory))
+        _remember(directory.parent)
+        SweepDoor(
+            options=self.options,
+            config=config,
+            sweep_dir=directory,
+            program=program,
+            code=code,
+            patch=checked.code.patch if checked.code is not None else b"",
+            findings=findings,
+        ).open()
+
+    # ------------------------------------------------------------------ common to both
+
+    def _settle(self, findings: list[Finding], what: str) -> list[Finding]:
+        """Waive what is waived, and stop for what blocks; or list it all and stop, with ``check_only``."""
+        settled = waive(findings, self.options.allow)
+        blocking = blockers(settled, self.options.mode)
+        must = [f for f in settled if f.id.startswith(_ALWAYS_STOP)]
+        if self.options.check_only:
+            would = [f for f in settled if f.severity == "blocks" and f.waived is None]
+            if not would:
+                _stop(f"check only: nothing would block {what}", 0)
+            _stop(refusal(would, f"check only, {what}", "it would not start"), 1)
+        if blocking or must:
+            raise Refused(blocking or must, f"{self.options.mode.value} refuses {what}")
+        for finding in settled:
+            if finding.severity == "blocks":
+                state = f"waived: {finding.waived}" if finding.waived is not None else "recorded"
+                say(f"[{finding.id}] {finding.message} ({state})")
+        return settled
+
+    @contextmanager
+    def _failing_closed(self) -> Iterator[None]:
+        """Hydra turns a callback's exception into a warning and runs the task; strict must not."""
+        try:
+            yield
+        except Refused as error:
+            _stop(str(error), error.exit_status)
+        except Misuse as error:
+            _stop(str(error), error.exit_status)
+        except Exception as error:  # noqa: BLE001 (a failure of ours, whatever it is, must be told in our words)
+            if os.environ.get("HYDRA_FULL_ERROR"):
+                traceback.print_exc()
+            if self.options.mode is Mode.strict:
+                _stop(
+                    f"strict refuses to go on after a failure of its own: {type(error).__name__}: {error}", 1
+                )
+            say(
+                f"this run is NOT recorded: repro_hydra failed before the start ({type(error).__name__}: {error})"
+            )
+
+
+_ALWAYS_STOP = ("output-not-writable:", "output-full:")
+"""Hydra itself could not go on from here, and would say so with a traceback."""
+
+
+def _stop(message: str, status: int) -> NoReturn:
+    say(message)
+    raise Stopped(status)
+
+
+def _output_directory(config: DictConfig, key: str) -> tuple[Path, bool]:
+    """The directory at `key`, absolute, and whether its name holds the time."""
+    with as_hydra_config(config):
+        value = str(OmegaConf.select(config, key))
+    return Path(value).absolute(), "${now:" in as_written(config, key)
+
+
+def _snapshot(state: Any, findings: list[Finding]) -> Any:
+    """Keep the code in the repository; where that fails the record still has the patch."""
+    from repro_hydra.code import snapshot_code
+
+    if state is None:
+        return None
+    if state.record.commit is None:
+        return state.record
+    try:
+        return snapshot_code(state)
+    except (OSError, RuntimeError) as error:
+        findings.append(Finding(id="snapshot-failed", severity="may_change_bits", message=str(error)))
+        return state.record
+
+
+def _entry(program: Any) -> dict[str, Any]:
+    if hasattr(program, "reason"):
+        return {"kind": "none", "reason": program.reason}
+    return {"kind": program.kind, "target": program.target, "cwd": program.cwd}
+
+
+def _remember(place: Path) -> None:
+    from repro_hydra.record.places import remember_place
+
+    remember_place(Path.cwd(), place)
+
+
+def wrap_next_task(wrap: Callable[[Any], Callable[[DictConfig], Any]]) -> None:
+    """Pass ``wrap(task)`` instead of the task to the next call of Hydra's `run_job` in this process."""
+    import hydra._internal.hydra as hydra_module
+
+    original = hydra_module.run_job
+
+    def run_job(*, task_function: Any, **rest: Any) -> Any:
+        hydra_module.run_job = original
+        return original(task_function=wrap(task_function), **rest)
+
+    hydra_module.run_job = run_job  # type: ignore[assignment]
+
+
+class _ExitingTask:
+    """Turns our own refusals into an exit: Hydra would print them with a traceback."""
+
+    def __init__(self, task: Callable[[DictConfig], Any]) -> None:
+        self._task = task
+
+    def __call__(self, config: DictConfig) -> Any:
+        try:
+            return self._task(config)
+        except (Refused, Misuse) as error:
+            _stop(str(error), error.exit_status)
+
+
+class _ChildTask:
+    """The task of a process that takes part in its parent's run."""
+
+    def __init__(self, task: Callable[[DictConfig], Any], options: ReproConf, run_dir: Path | None) -> None:
+        self._task = task
+        self._options = options
+        self._run_dir = run_dir
+
+    def __call__(self, config: DictConfig) -> Any:
+        from repro_hydra.launcher.task import job_from_hydra
+        from repro_hydra.session.child import ChildSession
+
+        with ChildSession(self._options, job_from_hydra(config), self._run_dir):
+            return self._task(config)

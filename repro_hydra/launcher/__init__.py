@@ -1,0 +1,1 @@
+"""Hydra's door for sweeps: every job in a fresh process that has the right environment from its start."""

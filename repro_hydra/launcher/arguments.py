@@ -1,0 +1,56 @@
+"""The ``sys.argv`` of a single job of a sweep."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+_SWEEP_FLAGS = ("-m", "--multirun", "-r", "--run")
+_VALUE_FLAGS = ("-cp", "--config-path", "-cn", "--config-name", "-cd", "--config-dir", "-p", "--package")
+_SWEEP_KEYS = (
+    "hydra/launcher",
+    "hydra/sweeper",
+    "hydra.launcher",
+    "hydra.sweeper",
+    "hydra.sweep",
+    "hydra.mode",
+)
+
+
+def job_argv(argv: Sequence[str], job_overrides: Sequence[str]) -> list[str]:
+    """What the user would have typed to run this job alone.
+
+    Flags such as ``--config-name`` stay, what makes a sweep goes, and the job's own overrides take the place of
+    the swept ones.
+
+    Examples
+    --------
+    >>> job_argv(["train.py", "-m", "+repro=strict", "hydra/launcher=joblib", "seed=1,2"], ["+repro=strict", "seed=2"])
+    ['train.py', '+repro=strict', 'seed=2']
+    """
+    flags: list[str] = []
+    hydra_overrides: list[str] = []
+    arguments = iter(argv[1:])
+    for argument in arguments:
+        if argument in _SWEEP_FLAGS:
+            continue
+        if argument in _VALUE_FLAGS:
+            flags += [argument, *(value for value in [next(arguments, None)] if value is not None)]
+        elif argument.startswith("-"):
+            flags.append(argument)
+        elif _is_hydra_override(argument) and not _makes_a_sweep(argument):
+            hydra_overrides.append(argument)
+    own = [override for override in job_overrides if override not in hydra_overrides]
+    return [*argv[:1], *flags, *hydra_overrides, *(o for o in own if not _makes_a_sweep(o))]
+
+
+def _key(override: str) -> str:
+    return override.lstrip("+~").split("=", 1)[0].split("@", 1)[0]
+
+
+def _is_hydra_override(override: str) -> bool:
+    return _key(override).startswith(("hydra.", "hydra/"))
+
+
+def _makes_a_sweep(override: str) -> bool:
+    key = _key(override)
+    return any(key == name or key.startswith((f"{name}.", f"{name}/")) for name in _SWEEP_KEYS)

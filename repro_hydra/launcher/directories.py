@@ -1,0 +1,46 @@
+"""The directories of a sweep's jobs, before any of them starts."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from repro_hydra.composed import as_hydra_config, as_written, set_value
+from repro_hydra.record.schema import Finding
+
+
+def job_directory(config: DictConfig, number: int) -> Path | None:
+    """Where job `number` will write; None where only its launcher will know (a name made of ``hydra.job.id``)."""
+    written = as_written(config, "hydra.sweep.subdir")
+    if "hydra.job.id" in written or "hydra:job.id" in written:
+        return None
+    set_value(config, "hydra.job.num", number)
+    with as_hydra_config(config):
+        try:
+            return Path(str(config.hydra.sweep.dir), str(config.hydra.sweep.subdir)).absolute()
+        except OmegaConfBaseException:
+            return None
+
+
+def shared_directories(directories: Sequence[tuple[int, Path | None]]) -> list[Finding]:
+    """A finding for each directory that more than one job would write to."""
+    users: dict[Path, list[int]] = defaultdict(list)
+    for number, directory in directories:
+        if directory is not None:
+            users[directory].append(number)
+    return [
+        Finding(
+            id=f"job-directories-shared:{directory.name}",
+            severity="blocks",
+            message=(
+                f"{directory}: expected a directory for each job, found that jobs "
+                f"{', '.join(map(str, numbers))} would share it. Run with: 'hydra.sweep.subdir=${{hydra.job.num}}'"
+            ),
+        )
+        for directory, numbers in users.items()
+        if len(numbers) > 1
+    ]

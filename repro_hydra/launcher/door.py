@@ -1,0 +1,356 @@
+"""The door of a sweep: our launcher around the user's, its record, and the table at its end."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from hydra.core.plugins import Plugins
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf
+
+from repro_hydra.composed import env_set, select
+from repro_hydra.config import Mode, ReproConf
+from repro_hydra.determinism import required_variables
+from repro_hydra.determinism.interpreter import HASH_SEED
+from repro_hydra.launcher.directories import job_directory, shared_directories
+from repro_hydra.launcher.frozen import FrozenConfigLoader
+from repro_hydra.launcher.spec import JobDied
+from repro_hydra.launcher.task import IsolatedTask, JobStart, RecordedTask
+from repro_hydra.program import NoProgram, Program
+from repro_hydra.record.code import CodeRecord
+from repro_hydra.record.paths import RunPaths, SweepPaths
+from repro_hydra.record.schema import ErrorInfo, Finding, RunRecord, SweepJob, SweepRecord
+from repro_hydra.record.store import RecordError, read, update, write_bytes, write_json
+from repro_hydra.record.times import utc_now
+from repro_hydra.seed import SeedError, choose_seeds
+from repro_hydra.session import capture, process
+from repro_hydra.session.check import check_env_set
+from repro_hydra.session.claim import check_directory
+from repro_hydra.session.findings import Misuse, Refused, blockers, waive
+from repro_hydra.session.plan import Plan, SweepPlace, options_from
+from repro_hydra.session.say import say
+
+BASIC = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
+
+
+class SweepDoor:
+    """Stands between Hydra and the launcher for the length of one sweep."""
+
+    def __init__(
+        self,
+        *,
+        options: ReproConf,
+        config: DictConfig,
+        sweep_dir: Path,
+        program: Program | NoProgram,
+        code: CodeRecord | None,
+        patch: bytes,
+        findings: Sequence[Finding],
+    ) -> None:
+        self._options = options
+        self._paths = SweepPaths(sweep_dir)
+        self._patch = patch
+        self._isolates = options.mode is not Mode.record
+        self._launcher: Any = None
+        self._closed = False
+        sweep_id = uuid.uuid4().hex
+        found = program if isinstance(program, Program) else None
+        self._start = JobStart(found, list(sys.argv), self._required())
+        self._plan = Plan(
+            options=options,
+            launcher=_choice(config, "hydra/launcher", config.hydra.launcher),
+            sweep=SweepPlace(sweep_id=sweep_id, sweep_dir=str(sweep_dir)),
+            argv=list(sys.argv),
+            cwd=str(Path.cwd()),
+            entry=(
+                {"kind": found.kind, "target": found.target, "cwd": found.cwd}
+                if found is not None
+                else {"kind": "none"}
+            ),
+            code=code,
+            findings=tuple(findings),
+            must_be_fresh=self._isolates,
+        )
+        self._record = SweepRecord(
+            sweep_id=sweep_id,
+            name=options.name,
+            mode=options.mode.value,
+            created_at=utc_now(),
+            sweeper=_choice(config, "hydra/sweeper", config.hydra.sweeper),
+            launcher=self._plan.launcher or "",
+            argv=capture.redacted_argv(sys.argv),
+            cwd=str(Path.cwd()),
+            overrides=capture.redacted_argv(list(config.hydra.overrides.task)),
+            seed_key=options.seed.key,
+            primary_metric=options.primary_metric,
+            snapshot=code.snapshot if code is not None else None,
+            host=process.host(),
+            pid=os.getpid(),
+            pid_started_at=process.started_at(),
+            findings=list(findings),
+        )
+
+    def _required(self) -> dict[str, str]:
+        """What each job's interpreter starts with. In standard its threads stay, its hash seed does not."""
+        if not self._isolates:
+            return {}
+        required = required_variables(self._options.determinism, os.environ)
+        return {"PYTHONHASHSEED": HASH_SEED, **required}
+
+    # ------------------------------------------------------------------ standing in for Hydra's plugins
+
+    def open(self) -> None:
+        """From now on Hydra gets our sweeper and launcher around the ones that the user chose."""
+        plugins: Any = Plugins.instance()
+        self._original_sweeper = plugins.instantiate_sweeper
+        self._original_launcher = plugins.instantiate_launcher
+        plugins.instantiate_sweeper = self._instantiate_sweeper
+        plugins.instantiate_launcher = self._instantiate_launcher
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> SweepDoor:
+        # Hydra copies its singletons, the plugins among them, and throws that copy away.
+        return self
+
+    def _instantiate_sweeper(self, **arguments: Any) -> Any:
+        try:
+            sweeper = self._original_sweeper(**arguments)
+        except BaseException:
+            self.close()
+            raise
+        return _WatchedSweeper(sweeper, self)
+
+    def _instantiate_launcher(
+        self, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
+    ) -> Launcher:
+        loader = FrozenConfigLoader(hydra_context.config_loader, str(self._paths.sweep_dir))
+        context = HydraContext(config_loader=loader, callbacks=hydra_context.callbacks)
+        recorded = RecordedTask(task_function, self._plan)
+        target = config.hydra.launcher.get("_target_")
+        if self._isolates and target == BASIC:
+            from repro_hydra.launcher.isolating import IsolatingLauncher
+
+            launcher: Any = IsolatingLauncher()
+            launcher.job_start = self._start
+            launcher.setup(hydra_context=context, task_function=recorded, config=config)
+        else:
+            task: Any = recorded
+            if self._isolates and not _isolates_itself(target):
+                by_script = self._start.program is not None
+                task = IsolatedTask(recorded.with_task(None) if by_script else recorded, self._start)
+            launcher = self._original_launcher(hydra_context=context, task_function=task, config=config)
+            if _isolates_itself(target):
+                launcher.core.job_start = self._start
+        self._launcher = launcher
+        return _WatchedLauncher(launcher, self, loader, config)
+
+    def close(self) -> None:
+        """The sweep is over: give Hydra its plugins back, bring the record up to date, tell how it went."""
+        if self._closed:
+            return
+        self._closed = True
+        plugins: Any = Plugins.instance()
+        plugins.__dict__.pop("instantiate_sweeper", None)
+        plugins.__dict__.pop("instantiate_launcher", None)
+        core = getattr(self._launcher, "core", self._launcher)
+        if hasattr(core, "close"):
+            core.close()
+        shutil.rmtree(self._paths.queue, ignore_errors=True)
+        if self._paths.sweep.exists():
+            self._save(ended_at=utc_now())
+            self._tell()
+
+    # ------------------------------------------------------------------ the jobs
+
+    def plan_jobs(
+        self,
+        loader: FrozenConfigLoader,
+        config: DictConfig,
+        job_overrides: Sequence[Sequence[str]],
+        first: int,
+    ) -> None:
+        """Compose, check and freeze a batch of jobs, and write them into ``sweep.json`` before they start."""
+        findings: list[Finding] = []
+        jobs: list[SweepJob] = []
+        places: list[tuple[int, Path | None]] = []
+        by_reference = self._start.program is not None
+        for number, overrides in enumerate(job_overrides, start=first):
+            job_config = loader.compose(config, list(overrides))
+            options = self._options_of(job_config)
+            seed = self._seed_of(job_config, options, number)
+            findings += check_env_set(env_set(job_config), self._start.required)
+            if self._isolates:
+                loader.freeze(job_config, list(overrides), main_by_reference=by_reference)
+            directory = job_directory(job_config, number)
+            places.append((number, directory))
+            if directory is not None:
+                findings += check_directory(directory, stamped=False)
+            relative = None if directory is None else os.path.relpath(directory, self._paths.sweep_dir)
+            jobs.append(
+                SweepJob(num=number, overrides=capture.redacted_argv(overrides), dir=relative, seed=seed)
+            )
+        findings += shared_directories(places)
+        self._settle(findings)
+        self._begin()
+        self._save(jobs=[*self._record.jobs, *jobs])
+
+    def _options_of(self, config: DictConfig) -> ReproConf:
+        node = select(config, "hydra.callbacks.repro")
+        options = self._options if node is None else options_from(node)
+        if options.mode is not self._options.mode:
+            raise Misuse(
+                f"+repro: expected {self._options.mode.value} for each job, found {options.mode.value}: a mode cannot "
+                "be swept. Start one sweep for each"
+            )
+        return options
+
+    def _seed_of(self, config: DictConfig, options: ReproConf, number: int) -> Any:
+        configured = select(config, options.seed.key)
+        if not options.seed.set:
+            return configured if isinstance(configured, (int, float, str)) else None
+        try:
+            return choose_seeds(options.seed, configured).seed
+        except SeedError as error:
+            raise Misuse(f"job {number}: {error}") from None
+
+    def _settle(self, findings: list[Finding]) -> None:
+        settled = waive(findings, self._options.allow)
+        shared = [
+            f
+            for f in settled
+            if self._isolates and f.waived is None and f.id.startswith("job-directories-shared")
+        ]
+        stopping = blockers(settled, self._options.mode) or shared
+        if stopping:
+            raise Refused(stopping, f"{self._options.mode.value} refuses the sweep")
+        for finding in settled:
+            if finding.severity == "blocks":
+                say(f"[{finding.id}] {finding.message} (recorded)")
+        self._record = msgspec.structs.replace(self._record, findings=[*self._record.findings, *settled])
+
+    def _begin(self) -> None:
+        """Make the sweep's record, before its first job."""
+        if self._record.jobs:
+            return
+        if self._paths.sweep.exists():
+            self._put_earlier_aside()
+        self._paths.record.mkdir(parents=True, exist_ok=True)
+        if self._plan.code is not None and self._plan.code.patch is not None:
+            write_bytes(self._paths.patch, self._patch)
+        try:
+            capture.write_shared_environment(self._paths, capture.environment_of_this_process(self._options))
+        except (OSError, ValueError) as error:
+            say(f"the list of packages could not be shared ({error}); each job keeps its own")
+
+    def _put_earlier_aside(self) -> None:
+        self._paths.earlier.mkdir(exist_ok=True)
+        target = self._paths.earlier / uuid.uuid4().hex[:12]
+        queue = self._paths.queue
+        kept = queue.rename(self._paths.sweep_dir / f".queue-{target.name}") if queue.exists() else None
+        self._paths.record.rename(target)
+        self._paths.record.mkdir()
+        if kept is not None:
+            kept.rename(queue)
+        say(f"an earlier sweep's record was put aside: {target}")
+
+    def note_results(self, results: Sequence[JobReturn], first: int) -> None:
+        """What became of a batch's jobs."""
+        ended: dict[int, JobReturn] = dict(enumerate(results, start=first))
+        jobs = []
+        for job in self._record.jobs:
+            result = ended.get(job.num)
+            if result is not None:
+                completed = result.status is JobStatus.COMPLETED
+                job = msgspec.structs.replace(job, status="completed" if completed else "failed")
+                self._finish_dead(job, result)
+            jobs.append(job)
+        self._save(jobs=jobs)
+
+    def _finish_dead(self, job: SweepJob, result: JobReturn) -> None:
+        """A job that was killed could not write its own end."""
+        error = result._return_value
+        if not isinstance(error, JobDied) or job.dir is None:
+            return
+        path = RunPaths(self._paths.sweep_dir / job.dir).run
+        try:
+            run = read(path, RunRecord)
+            if run.status in ("created", "running"):
+                info = ErrorInfo(type="JobDied", message=str(error))
+                update(path, {"status": "failed", "error": info, "ended_at": utc_now(), "upheld": "no"})
+        except (RecordError, OSError) as problem:
+            say(f"job {job.num}: its end could not be recorded ({problem})")
+
+    def _save(self, **changes: Any) -> None:
+        self._record = msgspec.structs.replace(self._record, **changes)
+        write_json(self._paths.sweep, self._record, durable=True)
+
+    def _tell(self) -> None:
+        from repro_hydra.sweep.closing import print_closing_table
+
+        try:
+            print_closing_table(self._paths.sweep_dir)
+        except Exception as error:  # noqa: BLE001 (the jobs are done and recorded: a table must not fail them)
+            say(f"the table could not be made ({type(error).__name__}: {error})")
+        say(f"sweep record {self._paths.record}; again with: repro-hydra aggregate {self._paths.sweep_dir}")
+
+
+class _WatchedSweeper:
+    """The user's sweeper, with an end that is noticed also when jobs failed."""
+
+    def __init__(self, inner: Any, door: SweepDoor) -> None:
+        self._inner = inner
+        self._door = door
+
+    def sweep(self, arguments: list[str]) -> Any:
+        try:
+            return self._inner.sweep(arguments)
+        except (Refused, Misuse) as error:
+            say(str(error))
+            raise SystemExit(error.exit_status) from None
+        finally:
+            self._door.close()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+
+class _WatchedLauncher(Launcher):
+    """The launcher that the sweeper sees: plans each batch, and notes what came of it."""
+
+    def __init__(self, inner: Any, door: SweepDoor, loader: FrozenConfigLoader, config: DictConfig) -> None:
+        self._inner = inner
+        self._door = door
+        self._loader = loader
+        self._config = config
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        raise RuntimeError("the launcher inside is set up already")
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        self._door.plan_jobs(self._loader, self._config, job_overrides, initial_job_idx)
+        results: Sequence[JobReturn] = self._inner.launch(job_overrides, initial_job_idx=initial_job_idx)
+        self._door.note_results(results, initial_job_idx)
+        return results
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+
+def _isolates_itself(target: str | None) -> bool:
+    return bool(target) and str(target).endswith(".ReproLauncher")
+
+
+def _choice(config: DictConfig, group: str, node: Any) -> str:
+    """The chosen option of `group`, as the user would write it; else the class's name."""
+    chosen = config.hydra.runtime.choices.get(group)
+    if chosen:
+        return str(chosen)
+    return str(OmegaConf.select(node, "_target_")).rpartition(".")[2]

@@ -1,0 +1,96 @@
+"""The configs of a sweep's jobs, composed once before the first of them starts.
+
+Hydra composes a job's config when the job starts: a YAML file edited meanwhile changes the later jobs, and on a
+cluster "meanwhile" is hours. The composed configs lie in the sweep's folder until the sweep has ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import blake3
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from omegaconf import DictConfig
+
+from repro_hydra.composed import set_value
+from repro_hydra.launcher.pickling import dumps, loads, refers_to_main
+from repro_hydra.record.paths import SweepPaths
+
+GROUP = "repro"
+_BY_VALUE = ".worker"
+
+
+def config_file(sweep_dir: Path, overrides: Sequence[str]) -> Path:
+    """The composed config of the job with these overrides."""
+    digest = blake3.blake3("\0".join(overrides).encode()).hexdigest()[:32]
+    return SweepPaths(sweep_dir).queue / f"{digest}.config"
+
+
+def without_repro(config: DictConfig) -> None:
+    """Take ``+repro…`` out of ``hydra.job.override_dirname``, which names directories.
+
+    Hydra leaves out overrides of ``hydra.…`` by itself, and the keys in ``exclude_keys``.
+    """
+    parser = OverridesParser.create()
+    options = config.hydra.job.config.override_dirname
+    excluded = set(options.exclude_keys or [])
+    kept: list[Override] = [
+        override
+        for override in parser.parse_overrides(list(config.hydra.overrides.task))
+        if not is_repro(override.key_or_group) and override.key_or_group not in excluded
+    ]
+    lines = sorted(str(override.input_line).replace("=", options.kv_sep) for override in kept)
+    set_value(config, "hydra.job.override_dirname", options.item_sep.join(lines))
+
+
+def is_repro(key: str) -> bool:
+    """Whether an override's key selects one of this package's groups."""
+    return key == GROUP or key.startswith(f"{GROUP}/")
+
+
+class FrozenConfigLoader:
+    """A config loader that gives each job the config it was planned with.
+
+    Everything but `load_sweep_config` is the loader's that it stands in front of.
+    """
+
+    def __init__(self, inner: Any, sweep_dir: str) -> None:
+        self._inner = inner
+        self._sweep_dir = sweep_dir
+
+    def load_sweep_config(self, master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
+        """The config composed beforehand; one that nobody planned is composed now."""
+        file = config_file(Path(self._sweep_dir), sweep_overrides)
+        by_value = file.with_suffix(_BY_VALUE)
+        for candidate in (by_value, file):
+            if candidate.is_file():
+                config = loads(candidate.read_bytes())
+                assert isinstance(config, DictConfig)
+                return config
+        return self.compose(master_config, sweep_overrides)
+
+    def compose(self, master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
+        """Compose the config of one job, in the sweep's real directory."""
+        config = self._inner.load_sweep_config(master_config, list(sweep_overrides))
+        assert isinstance(config, DictConfig)
+        without_repro(config)
+        set_value(config, "hydra.sweep.dir", self._sweep_dir)
+        return config
+
+    def freeze(self, config: DictConfig, sweep_overrides: Sequence[str], *, main_by_reference: bool) -> None:
+        """Keep `config` for the job with these overrides, wherever and whenever it starts."""
+        file = config_file(Path(self._sweep_dir), sweep_overrides)
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        data = dumps(config, main_by_reference=main_by_reference)
+        file.write_bytes(data)
+        if main_by_reference and refers_to_main(data):
+            # A worker of joblib or submitit has another __main__, where the script's classes are not found.
+            file.with_suffix(_BY_VALUE).write_bytes(dumps(config, main_by_reference=False))
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or name == "_inner":  # while being unpickled
+            raise AttributeError(name)
+        return getattr(self._inner, name)

@@ -1,0 +1,348 @@
+"""``hydra/launcher=repro``: a process for each job, `n_jobs` at a time, a crash of one never the end of the others."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.singleton import Singleton
+from hydra.core.utils import (
+    JobReturn,
+    JobRuntime,
+    JobStatus,
+    configure_log,
+    filter_overrides,
+    run_job,
+    setup_globals,
+)
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
+
+from repro_hydra.composed import env_set, set_value
+from repro_hydra.determinism.interpreter import READ_AT_LIBRARY_LOAD
+from repro_hydra.launcher.anew import task_id
+from repro_hydra.launcher.arguments import job_argv
+from repro_hydra.launcher.pickling import dumps
+from repro_hydra.launcher.pool import CleanProcess, Ended, JobPool, can_fork, libraries_to_preload
+from repro_hydra.launcher.slots import gpus_here, share_gpus
+from repro_hydra.launcher.spec import JobDied, JobSpec, describe_exit, read_outcome, write_spec
+from repro_hydra.launcher.task import JobStart, RecordedTask
+from repro_hydra.program import Program, describe_program, started_in
+from repro_hydra.record.environment import EnvironmentRecord
+
+log = logging.getLogger("repro_hydra.launcher")
+
+
+@dataclass
+class HydraWork:
+    """What an isolated job's process does: the job as Hydra runs it, callbacks included."""
+
+    hydra_context: HydraContext
+    config: DictConfig
+    task: TaskFunction | None
+    singletons: Any
+
+    def __call__(self, task: TaskFunction | None, environment: EnvironmentRecord | None) -> JobReturn:
+        if self.singletons is not None:
+            Singleton.set_state(self.singletons)
+        setup_globals()
+        _initialize_hydra(self.hydra_context, self.config)
+        function = self.task
+        if isinstance(function, RecordedTask):
+            function = function if task is None else function.with_task(task)
+            function.environment = environment
+        elif task is not None:
+            function = task
+        assert function is not None
+        HydraConfig.instance().set_config(self.config)
+        return run_job(
+            hydra_context=self.hydra_context,
+            task_function=function,
+            config=self.config,
+            job_dir_key="hydra.sweep.dir",
+            job_subdir_key="hydra.sweep.subdir",
+        )
+
+
+def _initialize_hydra(context: HydraContext, config: DictConfig) -> None:
+    """A task may ask `GlobalHydra` for more configs, as it can in a single run."""
+    from hydra._internal.hydra import Hydra
+    from hydra.core.global_hydra import GlobalHydra
+
+    JobRuntime.instance().set("name", config.hydra.job.name)
+    if not GlobalHydra.instance().is_initialized():
+        GlobalHydra.instance().initialize(
+            Hydra(task_name=config.hydra.job.name, config_loader=context.config_loader)
+        )
+
+
+class IsolatingLauncher(Launcher):
+    """Runs each job of a sweep in a process of its own.
+
+    Parameters
+    ----------
+    n_jobs : int
+        Jobs at a time.
+    start : str
+        ``auto`` forks a clean process that has imported the heavy libraries, where that is safe; ``fresh``
+        starts an interpreter for each job.
+    gpus_per_job : int
+        GPUs that a job sees; 0 leaves CUDA_VISIBLE_DEVICES as it is.
+    gpus : list of str, optional
+        The GPUs to share out; by default those that this process sees.
+    stop_at_failure : bool
+        Start no further job once one has failed.
+    """
+
+    def __init__(
+        self,
+        *,
+        n_jobs: int = 1,
+        start: Any = "auto",
+        gpus_per_job: int = 0,
+        gpus: Sequence[str] | None = None,
+        stop_at_failure: bool = False,
+    ) -> None:
+        if n_jobs < 1:
+            raise ValueError(f"hydra.launcher.n_jobs: expected at least 1, found {n_jobs}")
+        self._n_jobs = n_jobs
+        self._start = getattr(start, "name", start)
+        self._gpus_per_job = gpus_per_job
+        self._gpus = None if gpus is None else [str(gpu) for gpu in gpus]
+        self._stop_at_failure = stop_at_failure
+        self.job_start: JobStart | None = None
+        """Set by the sweep's door; without one the launcher finds out itself."""
+        self._clean: CleanProcess | None = None
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Take over what Hydra hands to every launcher."""
+        self._context = hydra_context
+        self._task = task_function
+        self._config = config
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        """Run the jobs, and return one `JobReturn` for each, in their order."""
+        setup_globals()
+        configure_log(self._config.hydra.hydra_logging, self._config.hydra.verbose)
+        Path(str(self._config.hydra.sweep.dir)).mkdir(parents=True, exist_ok=True)
+        jobs = [
+            _Job(
+                number=initial_job_idx + index,
+                overrides=list(overrides),
+                config=self._compose(list(overrides), initial_job_idx + index),
+            )
+            for index, overrides in enumerate(job_overrides)
+        ]
+        log.info("Launching %d jobs, %d at a time, each in a process of its own", len(jobs), self._n_jobs)
+        slots = share_gpus(self._gpus or gpus_here(os.environ) if self._gpus_per_job else [], self._n_jobs,
+                           self._gpus_per_job)  # fmt: skip
+        with tempfile.TemporaryDirectory(prefix="repro-hydra-sweep-") as folder:
+            _Batch(self, jobs, slots, Path(folder)).run()
+        configure_log(self._config.hydra.hydra_logging, self._config.hydra.verbose)
+        return [job.outcome for job in jobs if job.outcome is not None]
+
+    def close(self) -> None:
+        """End the clean process, when no batch is to come."""
+        if self._clean is not None:
+            self._clean.close()
+            self._clean = None
+
+    def _compose(self, overrides: list[str], number: int) -> DictConfig:
+        config = self._context.config_loader.load_sweep_config(self._config, overrides)
+        set_value(config, "hydra.job.id", str(number))
+        set_value(config, "hydra.job.num", number)
+        return config
+
+    # What a batch asks of its launcher.
+
+    def how_to_start(self) -> JobStart:
+        if self.job_start is None:
+            found = describe_program()
+            program = found if isinstance(found, Program) else None
+            self.job_start = JobStart(program, list(sys.argv), {})
+        return self.job_start
+
+    def spec_for(self, job: _Job, environ: dict[str, str]) -> JobSpec:
+        start = self.how_to_start()
+        program = start.program
+        task: Any = self._task
+        if program is not None:
+            task = task.with_task(None) if isinstance(task, RecordedTask) else None
+        identity = self._task.identity if isinstance(self._task, RecordedTask) else task_id(self._task)
+        work = HydraWork(
+            hydra_context=self._context,
+            config=job.config,
+            task=task,
+            singletons=Singleton.get_state() if program is None else None,
+        )
+        return JobSpec(
+            program=program,
+            task=identity,
+            argv=job_argv(start.argv, job.overrides),
+            cwd=program.cwd if program is not None else started_in(),
+            environ=environ,
+            work=dumps(work, main_by_reference=program is not None),
+        )
+
+    def clean_process(self) -> CleanProcess | None:
+        """The zygote, started at the first job that may be forked."""
+        if self._start == "fresh" or not can_fork():
+            return None
+        if self._clean is None:
+            environ = {**os.environ, **self.how_to_start().required}
+            plan = self._task.plan if isinstance(self._task, RecordedTask) else None
+            variables = plan.options.environment.variables if plan is not None else []
+            self._clean = CleanProcess(environ, libraries_to_preload(sys.modules), variables)
+        return self._clean
+
+    @property
+    def stop_at_failure(self) -> bool:
+        return self._stop_at_failure
+
+
+@dataclass
+class _Job:
+    number: int
+    overrides: list[str]
+    config: DictConfig
+    slot: int = -1
+    started: float = 0.0
+    outcome: JobReturn | None = None
+
+    def label(self) -> str:
+        words = " ".join(filter_overrides(self.overrides))
+        return f"#{self.number}" + (f" : {words}" if words else "")
+
+
+class _Batch:
+    """The jobs of one `launch`: starts them as slots become free, and collects what they give."""
+
+    def __init__(
+        self, launcher: IsolatingLauncher, jobs: list[_Job], slots: list[list[str] | None], folder: Path
+    ) -> None:
+        self._launcher = launcher
+        self._jobs = jobs
+        self._slots = slots
+        self._folder = folder
+        self._pool = JobPool(launcher.clean_process())
+        self._running: dict[int, _Job] = {}
+        self._done = 0
+        self._failed = 0
+
+    def run(self) -> None:
+        waiting = list(reversed(self._jobs))
+        free = list(reversed(range(len(self._slots))))
+        with self._stopping_on_signals():
+            while waiting or self._running:
+                while waiting and free and not (self._failed and self._launcher.stop_at_failure):
+                    self._begin(waiting.pop(), free.pop())
+                if not self._running:
+                    break
+                ended = self._pool.next_end()
+                job = self._running.pop(ended.number)
+                free.append(job.slot)
+                self._finish(job, ended)
+        for job in waiting:
+            text = "not started: an earlier job failed, and hydra.launcher.stop_at_failure is on"
+            job.outcome = _failure(job, RuntimeError(f"job {job.label()} was {text}"))
+
+    def _begin(self, job: _Job, slot: int) -> None:
+        job.slot, job.started = slot, time.monotonic()
+        environ = self._environment(job, self._slots[slot])
+        spec_path, outcome_path = self._files(job)
+        write_spec(spec_path, self._launcher.spec_for(job, environ))
+        log.info("\t%s", job.label())
+        self._running[job.number] = job
+        self._pool.start(job.number, spec_path, outcome_path, environ, fork=self._may_fork(environ))
+
+    def _environment(self, job: _Job, gpus: list[str] | None) -> dict[str, str]:
+        """The job's environment from its interpreter's start: ours, the user's ``job.env_set``, its GPUs."""
+        environ = {**os.environ, **env_set(job.config)}
+        environ |= self._launcher.how_to_start().required
+        if gpus is not None:
+            environ["CUDA_VISIBLE_DEVICES"] = ",".join(gpus)
+        return environ
+
+    def _may_fork(self, environ: dict[str, str]) -> bool:
+        """Not where a variable differs that was read when the clean process loaded its libraries."""
+        clean = self._launcher.clean_process()
+        if clean is None:
+            return False
+        names = {*environ, *clean.environ}
+        return not any(
+            name.startswith(READ_AT_LIBRARY_LOAD) and environ.get(name) != clean.environ.get(name)
+            for name in names
+        )
+
+    def _finish(self, job: _Job, ended: Ended) -> None:
+        _, outcome_path = self._files(job)
+        try:
+            outcome = read_outcome(outcome_path)
+        except FileNotFoundError:
+            outcome = _failure(job, JobDied(f"job {job.label()} {describe_exit(ended.code)}"))
+        except BaseException as error:  # noqa: BLE001 (SystemExit in a job is that job's failure, not the sweep's)
+            outcome = _failure(job, error)
+        assert isinstance(outcome, JobReturn)
+        job.outcome = outcome
+        self._done += 1
+        took = time.monotonic() - job.started
+        total = len(self._jobs)
+        if outcome.status is JobStatus.COMPLETED:
+            log.info("\t%s done in %.1f s (%d of %d)", job.label(), took, self._done, total)
+        else:
+            self._failed += 1
+            error = outcome._return_value
+            log.error("\t%s FAILED after %.1f s (%d of %d): %s: %s", job.label(), took, self._done, total,
+                      type(error).__name__, error)  # fmt: skip
+
+    def _files(self, job: _Job) -> tuple[Path, Path]:
+        return self._folder / f"{job.number}.spec", self._folder / f"{job.number}.outcome"
+
+    @contextlib.contextmanager
+    def _stopping_on_signals(self) -> Iterator[None]:
+        """Let no job outlive the sweep: SIGTERM and SIGINT are passed on, and waited for."""
+
+        def terminate(signum: int, _frame: FrameType | None) -> None:
+            raise SystemExit(128 + signum)
+
+        in_main = threading.current_thread() is threading.main_thread()
+        ours = in_main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+        if ours:
+            signal.signal(signal.SIGTERM, terminate)
+        try:
+            yield
+        except KeyboardInterrupt:
+            self._pool.stop_all(signal.SIGINT)
+            raise
+        except BaseException:
+            self._pool.stop_all(signal.SIGTERM)
+            raise
+        finally:
+            if ours:
+                signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _failure(job: _Job, error: BaseException) -> JobReturn:
+    """The `JobReturn` of a job that gave none."""
+    result = JobReturn()
+    result.overrides = list(job.config.hydra.overrides.task)
+    result.cfg = job.config
+    result.status = JobStatus.FAILED
+    result.task_name = job.config.hydra.job.name
+    result.return_value = (
+        error if isinstance(error, Exception) else JobDied(f"{type(error).__name__}: {error}")
+    )
+    return result

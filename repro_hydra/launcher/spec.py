@@ -1,0 +1,108 @@
+"""What a job's process is given, and what it gives back: two files in a folder that only this user can read."""
+
+from __future__ import annotations
+
+import pickle
+import signal
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from repro_hydra.launcher.anew import TaskId
+from repro_hydra.launcher.pickling import dumps, loads
+from repro_hydra.program import Program
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobSpec:
+    """One job's process."""
+
+    program: Program | None
+    """Executed anew as ``__main__``; None where there is nothing to execute and the task travels by value."""
+    task: TaskId
+    argv: list[str]
+    cwd: str
+    environ: dict[str, str]
+    work: bytes
+    """A pickled callable ``work(task_function or None, environment) -> value``; read after the script's top ran."""
+
+
+class RemoteTraceback(Exception):
+    """The traceback of another process, as text: shown as the cause of the error that came from there."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        super().__init__(text)
+
+    def __str__(self) -> str:
+        return f"\n{self.text}"
+
+
+class JobDied(RuntimeError):
+    """A job's process ended without giving anything back."""
+
+
+def write_spec(path: Path, spec: JobSpec) -> None:
+    path.write_bytes(pickle.dumps(spec))
+
+
+def read_spec(path: Path) -> JobSpec:
+    spec = pickle.loads(path.read_bytes())  # noqa: S301 (this sweep's own folder, mode 0700)
+    assert isinstance(spec, JobSpec)
+    return spec
+
+
+def write_outcome(path: Path, value: Any, error: BaseException | None, *, main_by_reference: bool) -> None:
+    """Write what the job gave back; what cannot travel is replaced by its description."""
+    if error is not None:
+        outcome = _travelling_error(error, main_by_reference)
+    else:
+        outcome = _travelling_value(value, main_by_reference)
+    temporary = path.with_suffix(".part")
+    temporary.write_bytes(outcome)
+    temporary.replace(path)
+
+
+def read_outcome(path: Path) -> Any:
+    """The job's value; raises what the job raised, with the remote traceback as its cause.
+
+    Raises
+    ------
+    FileNotFoundError
+        The process ended before it wrote anything.
+    """
+    value, error, text = loads(path.read_bytes())
+    if error is None:
+        return value
+    error.__cause__ = RemoteTraceback(text)
+    raise error
+
+
+def describe_exit(code: int) -> str:
+    """A process's exit status in words; a signal by its name."""
+    if code >= 0:
+        return f"ended with exit status {code} and no result"
+    try:
+        return f"was killed by {signal.Signals(-code).name}"
+    except ValueError:
+        return f"was killed by signal {-code}"
+
+
+def _travelling_value(value: Any, main_by_reference: bool) -> bytes:
+    try:
+        return dumps((value, None, ""), main_by_reference=main_by_reference)
+    except Exception as error:  # noqa: BLE001 (a value's own __reduce__ may raise anything)
+        text = f"the job's return value ({type(value).__name__}) cannot be sent to the sweep: {error}"
+        return dumps((None, TypeError(text), text), main_by_reference=False)
+
+
+def _travelling_error(error: BaseException, main_by_reference: bool) -> bytes:
+    text = "".join(traceback.format_exception(error))
+    try:
+        data = dumps((None, error, text), main_by_reference=main_by_reference)
+        loads(data)  # an exception whose __init__ wants other arguments pickles, but does not come back
+        return data
+    except Exception:  # noqa: BLE001 (see above: told by its text instead)
+        stand_in = RuntimeError(f"{type(error).__name__}: {error}")
+        return dumps((None, stand_in, text), main_by_reference=False)

@@ -1,0 +1,99 @@
+"""The user's task inside a session: what every door hands to Hydra in place of the task itself."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from repro_hydra.launcher.anew import TaskFunction, TaskId, task_id
+from repro_hydra.record.environment import EnvironmentRecord
+from repro_hydra.session.plan import Job, Plan, options_from
+from repro_hydra.session.session import Session
+
+
+def job_from_hydra(config: DictConfig) -> Job:
+    """The job that `HydraConfig` describes in this process."""
+    hydra = HydraConfig.get()
+    num = OmegaConf.select(hydra, "job.num", throw_on_missing=False)
+    return Job(
+        run_dir=Path(hydra.runtime.output_dir),
+        config=config,
+        name=hydra.job.name,
+        num=num if isinstance(num, int) else None,
+        overrides=list(hydra.overrides.task),
+        hydra_overrides=list(hydra.overrides.hydra),
+        config_name=hydra.job.config_name,
+        config_dirs=[
+            source.path
+            for source in hydra.runtime.config_sources
+            if source.schema in ("file", "pkg") and source.path
+        ],
+    )
+
+
+def run_in_session(
+    task: TaskFunction, config: DictConfig, plan: Plan, environment: EnvironmentRecord | None = None
+) -> Any:
+    """Run `task` within a session, with the options that this very job's config holds."""
+    own = OmegaConf.select(HydraConfig.get(), "callbacks.repro", throw_on_missing=False)
+    if own is not None:
+        plan = replace(plan, options=options_from(own))
+    job = job_from_hydra(config)
+    with Session(plan, job, environment=environment) as session:
+        value = task(config)
+        session.returned(value)
+    return value
+
+
+class RecordedTask:
+    """The task of a job, run within a session wherever it is called.
+
+    Parameters
+    ----------
+    task : callable or None
+        The user's function; None once it is left to the job's process to find it in the script.
+    """
+
+    def __init__(self, task: TaskFunction | None, plan: Plan, identity: TaskId | None = None) -> None:
+        assert task is not None or identity is not None
+        self.task = task
+        self.plan = plan
+        self.identity: TaskId = identity if identity is not None else task_id(task)
+        self.environment: EnvironmentRecord | None = None
+
+    def __call__(self, config: DictConfig) -> Any:
+        assert self.task is not None
+        return run_in_session(self.task, config, self.plan, self.environment)
+
+    def with_task(self, task: TaskFunction | None) -> RecordedTask:
+        return RecordedTask(task, self.plan, self.identity)
+
+
+class IsolatedTask:
+    """What the workers of another launcher (joblib, submitit) run: it starts the job's own process.
+
+    Called by Hydra's `run_job` in the worker, with the job's directory, logging and variables in place.
+    """
+
+    def __init__(self, recorded: RecordedTask, launch: JobStart) -> None:
+        self.recorded = recorded
+        self.launch = launch
+
+    def __call__(self, config: DictConfig) -> Any:
+        from repro_hydra.launcher.worker import run_in_own_process
+
+        return run_in_own_process(self.recorded, self.launch, config, dict(os.environ))
+
+
+class JobStart:
+    """How the jobs of a sweep are started: picklable, the same for all of them."""
+
+    def __init__(self, program: Any, argv: list[str], required: dict[str, str]) -> None:
+        self.program = program
+        self.argv = argv
+        self.required = required

@@ -1,0 +1,137 @@
+"""The worker's side of a wrapped launcher: start the job's own process, and be its stand-in."""
+
+from __future__ import annotations
+
+import copy
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.singleton import Singleton
+from hydra.core.utils import JobRuntime, configure_log, setup_globals
+from omegaconf import DictConfig, open_dict, read_write
+
+from repro_hydra.composed import set_value
+from repro_hydra.launcher.anew import TaskFunction
+from repro_hydra.launcher.arguments import job_argv
+from repro_hydra.launcher.pickling import dumps, loads
+from repro_hydra.launcher.spec import JobDied, JobSpec, describe_exit, read_outcome, write_spec
+from repro_hydra.launcher.task import JobStart, RecordedTask
+from repro_hydra.program import Program
+from repro_hydra.record.environment import EnvironmentRecord
+
+
+@dataclass
+class TaskWork:
+    """What the job's process of a wrapped launcher does: the task alone, since the worker did the rest."""
+
+    recorded: RecordedTask
+    config: bytes | DictConfig
+    """The whole config with its hydra node; pickled by the sweep's parent where the script runs anew."""
+    job_id: str
+    job_num: int | None
+    output_dir: str
+    working_dir: str
+    singletons: Any
+    """Hydra's singletons, where the script does not run anew."""
+
+    def __call__(self, task: TaskFunction | None, environment: EnvironmentRecord | None) -> Any:
+        if self.singletons is not None:
+            Singleton.set_state(self.singletons)
+        setup_globals()
+        config = loads(self.config) if isinstance(self.config, bytes) else self.config
+        set_value(config, "hydra.job.id", self.job_id)
+        set_value(config, "hydra.job.num", self.job_num)
+        set_value(config, "hydra.runtime.output_dir", self.output_dir)
+        HydraConfig.instance().set_config(config)
+        JobRuntime.instance().set("name", config.hydra.job.name)
+        configure_log(config.hydra.job_logging, config.hydra.verbose)
+        os.chdir(self.working_dir)
+        task_config = copy.deepcopy(config)
+        with read_write(task_config), open_dict(task_config):
+            del task_config["hydra"]
+        recorded = self.recorded if task is None else self.recorded.with_task(task)
+        recorded.environment = environment
+        return recorded(task_config)
+
+
+def run_in_own_process(
+    recorded: RecordedTask, start: JobStart, config: DictConfig, environ: dict[str, str]
+) -> Any:
+    """Run the job that this worker was given in a fresh interpreter, with the right environment from its start.
+
+    Raises
+    ------
+    JobDied
+        The process was killed, or ended without a word.
+    Exception
+        Whatever the task raised.
+    """
+    hydra_config = HydraConfig.instance().cfg
+    assert hydra_config is not None
+    whole = copy.deepcopy(hydra_config)
+    program: Program | None = start.program
+    if program is None:
+        with read_write(whole), open_dict(whole):
+            whole.merge_with(config)
+    frozen = frozen_config_path(recorded, list(hydra_config.hydra.overrides.task))
+    payload: bytes | DictConfig = frozen.read_bytes() if program is not None and frozen.is_file() else whole
+    work = TaskWork(
+        recorded=recorded.with_task(None) if program is not None else recorded,
+        config=payload,
+        job_id=str(hydra_config.hydra.job.id),
+        job_num=hydra_config.hydra.job.num,
+        output_dir=hydra_config.hydra.runtime.output_dir,
+        working_dir=os.getcwd(),  # noqa: PTH109
+        singletons=Singleton.get_state() if program is None else None,
+    )
+    spec = JobSpec(
+        program=program,
+        task=recorded.identity,
+        argv=job_argv(start.argv, list(hydra_config.hydra.overrides.task)),
+        cwd=recorded.plan.cwd,
+        environ={**environ, **start.required},
+        work=dumps(work, main_by_reference=program is not None),
+    )
+    return start_and_wait(spec)
+
+
+def frozen_config_path(recorded: RecordedTask, overrides: list[str]) -> Path:
+    """Where the sweep's parent left the config of the job with these overrides."""
+    from repro_hydra.launcher.frozen import config_file
+
+    assert recorded.plan.sweep is not None
+    return config_file(Path(recorded.plan.sweep.sweep_dir), overrides)
+
+
+def interpreter_command() -> list[str]:
+    """This interpreter with its own flags (-X, -W, -O …) except those that hide the environment."""
+    flags = [flag for flag in subprocess._args_from_interpreter_flags() if flag not in ("-E", "-I", "-R")]  # type: ignore[attr-defined]
+    return [sys.executable, *flags]
+
+
+def start_and_wait(spec: JobSpec) -> Any:
+    """Run `spec` in a fresh interpreter below this process and give back what it gives."""
+    with tempfile.TemporaryDirectory(prefix="repro-hydra-job-") as folder:
+        spec_path, outcome_path = Path(folder, "spec"), Path(folder, "outcome")
+        write_spec(spec_path, spec)
+        command = [*interpreter_command(), "-m", "repro_hydra.launcher.job_process"]
+        with subprocess.Popen(
+            [*command, str(spec_path), str(outcome_path), str(os.getpid())],
+            env=spec.environ,
+            stdin=subprocess.DEVNULL,
+        ) as process:
+            try:
+                code = process.wait()
+            except BaseException:
+                process.terminate()
+                raise
+        try:
+            return read_outcome(outcome_path)
+        except FileNotFoundError:
+            raise JobDied(f"the job's process {process.pid} {describe_exit(code)}") from None

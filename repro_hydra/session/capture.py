@@ -1,0 +1,175 @@
+"""Writes the files of a record that describe what went into a run."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from repro_hydra.config import ReproConf
+from repro_hydra.environment import capture_environment, list_distributions
+from repro_hydra.record.environment import EnvironmentRecord
+from repro_hydra.record.paths import RunPaths, SweepPaths
+from repro_hydra.record.redact import redact, redact_argv
+from repro_hydra.record.schema import JSON, ConfigRecord, ProcessInfo, RunRecord
+from repro_hydra.record.store import RecordError, read, write_bytes, write_json
+from repro_hydra.record.values import to_json
+from repro_hydra.session.plan import Job, Plan
+
+
+def write_config(paths: RunPaths, plan: Plan, job: Job) -> None:
+    """``config.json``: what the task really gets, resolved, and how it was asked for."""
+    unresolved, resolved = containers(job.config)
+    record = ConfigRecord(
+        resolved=redact(to_json(resolved)),
+        unresolved=redact(to_json(unresolved)),
+        overrides=redacted_argv(job.overrides),
+        hydra_overrides=redacted_argv(job.hydra_overrides),
+        config_name=job.config_name,
+        config_path=job.config_dirs[0] if job.config_dirs else None,
+        config_dirs=job.config_dirs,
+        repro=redact(options_record(plan.options)),
+    )
+    write_json(paths.config, record)
+
+
+def containers(config: Any) -> tuple[Any, Any]:
+    """The config as plain containers, unresolved and resolved.
+
+    A value that cannot be resolved (a missing variable that the task may never ask for) stays as it was written.
+    """
+    if not isinstance(config, DictConfig):
+        plain = dict(config) if isinstance(config, Mapping) else config
+        return plain, plain
+    unresolved = OmegaConf.to_container(config, resolve=False, enum_to_str=True)
+    try:
+        return unresolved, OmegaConf.to_container(config, resolve=True, enum_to_str=True)
+    except OmegaConfBaseException:
+        return unresolved, {str(key): _resolve(config, key) for key in config}
+
+
+def _resolve(config: DictConfig, key: Any) -> Any:
+    try:
+        value = config[key]
+    except OmegaConfBaseException:
+        node = config._get_node(key)
+        return None if node is None else getattr(node, "_value", lambda: None)()
+    return containers(value)[1] if OmegaConf.is_config(value) else value
+
+
+def options_record(options: ReproConf) -> dict[str, JSON]:
+    """The options in force, without the callback's class name."""
+    plain = to_json(asdict(options))
+    for wiring in ("_target_", "run_mode"):
+        plain.pop(wiring, None)
+    assert isinstance(plain, dict)
+    return plain
+
+
+def write_code(paths: RunPaths, plan: Plan) -> None:
+    """``code.json`` and ``code.patch``; a job of a sweep points at the sweep's patch."""
+    code = plan.code
+    if code is None:
+        return
+    if code.patch is not None and plan.sweep is None:
+        write_bytes(paths.patch, plan.patch)
+    elif code.patch is not None and plan.sweep is not None:
+        shared = SweepPaths(Path(plan.sweep.sweep_dir)).patch
+        relative = Path(os.path.relpath(shared, paths.record)).as_posix()
+        code = msgspec.structs.replace(code, patch=msgspec.structs.replace(code.patch, path=relative))
+    write_json(paths.code, code)
+
+
+def write_environment(paths: RunPaths, plan: Plan, captured: EnvironmentRecord | None) -> None:
+    """``environment.json``; the distributions are referred to where the sweep's list is the same."""
+    record = captured or environment_of_this_process(plan.options)
+    if plan.sweep is not None and record.distributions is not None:
+        shared = SweepPaths(Path(plan.sweep.sweep_dir)).environment
+        if _digest_in(shared) == record.distributions_digest:
+            relative = Path(os.path.relpath(shared, paths.record)).as_posix()
+            record = msgspec.structs.replace(record, distributions=None, distributions_in=relative)
+    write_json(paths.environment, record)
+
+
+def environment_of_this_process(options: ReproConf) -> EnvironmentRecord:
+    """The whole environment as seen from here, distributions included."""
+    return capture_environment(
+        variables=options.environment.variables, environ=os.environ, distributions=list_distributions()
+    )
+
+
+def write_shared_environment(paths: SweepPaths, record: EnvironmentRecord) -> None:
+    """The list of distributions that the jobs of a sweep share."""
+    write_json(
+        paths.environment,
+        {
+            "schema": record.schema,
+            "distributions_digest": record.distributions_digest,
+            "distributions": record.distributions,
+        },
+    )
+
+
+def _digest_in(shared: Path) -> str | None:
+    try:
+        value = msgspec.json.decode(shared.read_bytes(), type=_SharedDigest)
+    except (OSError, msgspec.MsgspecError):
+        return None  # the job keeps the list itself
+    return value.distributions_digest
+
+
+class _SharedDigest(msgspec.Struct):
+    distributions_digest: str | None = None
+
+
+def redacted_argv(argv: Sequence[str]) -> list[str]:
+    return redact_argv(list(argv))
+
+
+def python_version() -> str:
+    return platform.python_version()
+
+
+def slurm_facts(environ: Mapping[str, str]) -> dict[str, JSON]:
+    """What Slurm says of the job that this process belongs to; empty outside of Slurm."""
+    names = {
+        "job_id": "SLURM_JOB_ID",
+        "array_job_id": "SLURM_ARRAY_JOB_ID",
+        "array_task_id": "SLURM_ARRAY_TASK_ID",
+        "nodes": "SLURM_JOB_NODELIST",
+        "node": "SLURMD_NODENAME",
+        "partition": "SLURM_JOB_PARTITION",
+        "restarts": "SLURM_RESTART_COUNT",
+        "cluster": "SLURM_CLUSTER_NAME",
+        "procid": "SLURM_PROCID",
+    }
+    if "SLURM_JOB_ID" not in environ:
+        return {}
+    return {key: environ[name] for key, name in names.items() if name in environ}
+
+
+def processes_of(run: RunRecord, paths: RunPaths | None) -> list[ProcessInfo]:
+    """The job's own process and those that attached themselves to it."""
+    own = ProcessInfo(pid=run.pid, role="main" if run.rank == 0 else f"rank {run.rank}", host=run.host)
+    attached = []
+    if paths is not None and paths.processes.is_dir():
+        for file in sorted(paths.processes.glob("*.json")):
+            try:
+                attached.append(read(file, AttachedProcess).process)
+            except RecordError:
+                continue  # a child that was killed while it wrote; its pid is the file's name
+    return [own, *attached]
+
+
+class AttachedProcess(msgspec.Struct, frozen=True, kw_only=True):
+    """One file in ``processes/``, written by the child itself."""
+
+    schema: str
+    process: ProcessInfo

@@ -1,0 +1,177 @@
+"""What can be known before the start: everything that blocks, at once. Nothing here creates anything."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from repro_hydra.code import CodeState, inspect_code
+from repro_hydra.config import DataConf, EnvironmentConf, Mode, ReproConf
+from repro_hydra.determinism import (
+    initial_environment,
+    required_variables,
+    restarted_already,
+    variables_not_in_force,
+)
+from repro_hydra.determinism.interpreter import CUBLAS_DETERMINISTIC
+from repro_hydra.program import NoProgram, Program, ignores_environment, why_not_restartable
+from repro_hydra.record.schema import Finding
+
+RUN_COMMAND = "repro-hydra run -- COMMAND"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """What the checks found, and what they captured on the way."""
+
+    findings: tuple[Finding, ...]
+    code: CodeState | None
+
+
+def check_start(
+    options: ReproConf, program: Program | NoProgram, *, cwd: Path, exclude: tuple[Path, ...] = ()
+) -> Checked:
+    """The checks that hold for a single run and for a whole sweep alike."""
+    findings = [*check_options(options)]
+    code = None
+    if options.code.capture:
+        start = Path(program.target) if isinstance(program, Program) and program.kind == "script" else cwd
+        code = inspect_code(
+            start,
+            max_file_bytes=options.code.max_file_bytes,
+            max_patch_bytes=options.code.max_patch_bytes,
+            exclude=exclude,
+        )
+        findings += code.findings
+    else:
+        findings.append(
+            Finding(
+                id="code-not-recorded",
+                severity="blocks",
+                message="code.capture: expected true, found false: nobody could run this code again. "
+                "Leave out +repro/code=off",
+            )
+        )
+    return Checked(findings=tuple(findings), code=code)
+
+
+def check_options(options: ReproConf) -> list[Finding]:
+    """Options that contradict the mode, or that this version does not act upon."""
+    findings = []
+    determinism = options.determinism
+    if options.mode is Mode.strict and determinism.cublas_workspace not in CUBLAS_DETERMINISTIC:
+        findings.append(
+            Finding(
+                id="setting-not-deterministic:cublas_workspace",
+                severity="blocks",
+                message=(
+                    f"determinism.cublas_workspace: expected one of {', '.join(CUBLAS_DETERMINISTIC)}, "
+                    f"found {determinism.cublas_workspace!r}"
+                ),
+            )
+        )
+    for name in _without_effect(options):
+        findings.append(
+            Finding(
+                id=f"option-without-effect:{name}",
+                severity="blocks",
+                message=f"hydra.callbacks.repro.{name}: this version does not act upon it yet. Leave it out",
+            )
+        )
+    return findings
+
+
+def _without_effect(options: ReproConf) -> list[str]:
+    """Options of the contract that are accepted and not built yet: better refused than believed."""
+    environment, data = EnvironmentConf(), DataConf()
+    changed: dict[str, bool] = {
+        "wait": not options.wait,
+        "environment.lock": options.environment.lock != environment.lock,
+        "environment.exports": options.environment.exports != environment.exports,
+        "data.root": options.data.root != data.root,
+        "data.datasets": bool(options.data.datasets),
+        "data.auto_version": options.data.auto_version != data.auto_version,
+        "data.ignore": options.data.ignore != data.ignore,
+        "tracking": bool(options.tracking),
+    }
+    return [name for name, is_set in changed.items() if is_set]
+
+
+def check_interpreter(options: ReproConf) -> tuple[dict[str, str], list[Finding]]:
+    """Whether this interpreter started with the environment that `options` want.
+
+    Returns
+    -------
+    restart_with : dict
+        The variables that one re-execution would put in force; empty where none is needed, or none possible.
+    findings : list of Finding
+        What no re-execution can mend.
+    """
+    required = required_variables(options.determinism, os.environ)
+    missing = variables_not_in_force(required, initial_environment())
+    if not missing:
+        return {}, []
+    described = ", ".join(f"{name}={found or 'unset'}" for name, found in missing.items())
+    wanted = " ".join(f"{name}={required[name]}" for name in missing)
+    reason = why_not_restartable()
+    if ignores_environment():
+        return {}, [
+            Finding(
+                id="interpreter-ignores-environment",
+                severity="blocks",
+                message=(
+                    f"the interpreter: expected to start with {wanted}, but python -I or -E makes it ignore that "
+                    f"(found {described}). Start it without that flag"
+                ),
+            )
+        ]
+    if restarted_already():
+        reason = "it was started again with them, and they did not arrive"
+    if reason is not None:
+        return {}, [
+            Finding(
+                id="interpreter-not-in-force",
+                severity="blocks",
+                message=(
+                    f"the interpreter: expected to start with {wanted}, found {described}, and it cannot be "
+                    f"started again: {reason}. Run: {RUN_COMMAND}"
+                ),
+            )
+        ]
+    return required, []
+
+
+def check_env_set(given: Mapping[str, object], required: Mapping[str, str]) -> list[Finding]:
+    """``hydra.job.env_set`` against the variables that must be in force from the interpreter's start."""
+    return [
+        Finding(
+            id=f"env-set-conflict:{name}",
+            severity="blocks",
+            message=(
+                f"hydra.job.env_set.{name}: expected {required[name]!r} or nothing, found {str(value)!r}. It is set "
+                "too late to be in force; take it out, or change hydra.callbacks.repro.determinism"
+            ),
+        )
+        for name, value in given.items()
+        if name in required and str(value) != required[name]
+    ]
+
+
+def late_hash_seed() -> list[Finding]:
+    """A PYTHONHASHSEED that was set in the running process: it reads 0 and does nothing."""
+    now, at_start = os.environ.get("PYTHONHASHSEED"), initial_environment().get("PYTHONHASHSEED")
+    if now == at_start or sys.platform != "linux":
+        return []
+    return [
+        Finding(
+            id="hash-seed-set-too-late",
+            severity="harmless",
+            message=(
+                f"PYTHONHASHSEED was set to {now!r} after the interpreter had started (it had {at_start!r}), "
+                "which has no effect. Take that line out of the script"
+            ),
+        )
+    ]

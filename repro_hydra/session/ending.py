@@ -1,0 +1,45 @@
+"""How a job ended, in the record's words."""
+
+from __future__ import annotations
+
+import traceback
+from types import TracebackType
+
+from repro_hydra.record.redact import redact_text
+from repro_hydra.record.schema import ErrorInfo, Status
+
+_OWN_MODULES = "repro_hydra"
+
+
+class Terminated(SystemExit):
+    """SIGTERM, raised in the main thread so that the job's own cleanup and ours run."""
+
+
+def ending(error: BaseException | None) -> tuple[Status, ErrorInfo | None]:
+    """Status and error for what left the task: None for a return.
+
+    ``sys.exit()`` and ``sys.exit(0)`` are a return by another door.
+    """
+    if error is None:
+        return "completed", None
+    if isinstance(error, (KeyboardInterrupt, Terminated)):
+        name = "SIGTERM" if isinstance(error, Terminated) else "KeyboardInterrupt"
+        return "interrupted", ErrorInfo(type=name, message="interrupted from outside")
+    if isinstance(error, SystemExit) and error.code in (None, 0):
+        return "completed", None
+    if isinstance(error, SystemExit):
+        return "failed", ErrorInfo(type="SystemExit", message=f"sys.exit({error.code!r})")
+    return "failed", ErrorInfo(
+        type=type(error).__name__,
+        message=redact_text(str(error)),
+        traceback=redact_text("".join(traceback.format_exception(error))),
+    )
+
+
+def raised_by_task(trace: TracebackType | None) -> bool:
+    """Whether the error came out of the user's code rather than out of this package's."""
+    last = None
+    while trace is not None:
+        last = trace
+        trace = trace.tb_next
+    return last is None or not str(last.tb_frame.f_globals.get("__name__", "")).startswith(_OWN_MODULES)

@@ -1,0 +1,98 @@
+"""Findings held against the mode and the waivers: what stops a start, and what a result is worth after it."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+
+import msgspec
+
+from repro_hydra.config import Mode
+from repro_hydra.record.schema import Finding, Upheld
+
+ALLOW = "hydra.callbacks.repro.allow"
+NOTHING_CREATED = "nothing was started and nothing created"
+NOT_BEGUN = "the task was not begun"
+
+
+class Refused(Exception):
+    """The checks do not let the run start. Its text is the message for the user."""
+
+    exit_status = 1
+
+    def __init__(self, findings: Sequence[Finding], what: str, so: str = NOTHING_CREATED) -> None:
+        self.findings = tuple(findings)
+        self._arguments = (self.findings, what, so)
+        super().__init__(refusal(self.findings, what, so))
+
+    def __reduce__(self) -> tuple[type[Refused], tuple[tuple[Finding, ...], str, str]]:
+        return type(self), self._arguments  # it travels from a job's process to its sweep
+
+
+class Misuse(Exception):
+    """Something the user gave that cannot be meant: no check, so nothing to waive."""
+
+    exit_status = 2
+
+
+def waive(findings: Iterable[Finding], allow: Mapping[str, str]) -> list[Finding]:
+    """The findings, each once, those named in `allow` marked with the reason given there."""
+    seen: dict[tuple[str, str], Finding] = {}
+    for finding in findings:
+        reason = reason_to_allow(finding.id, allow)
+        marked = msgspec.structs.replace(finding, waived=reason) if reason is not None else finding
+        seen.setdefault((finding.id, finding.message), marked)
+    return list(seen.values())
+
+
+def waived_ids(findings: Iterable[Finding]) -> dict[str, str]:
+    return {finding.id: finding.waived for finding in findings if finding.waived is not None}
+
+
+def blockers(findings: Iterable[Finding], mode: Mode) -> list[Finding]:
+    """What stops the start: in strict every unwaived finding that blocks, in the other modes nothing."""
+    if mode is not Mode.strict:
+        return []
+    return [finding for finding in findings if finding.severity == "blocks" and finding.waived is None]
+
+
+def judge(findings: Iterable[Finding], mode: Mode) -> Upheld:
+    """Whether the promise of a strict run was upheld, by what was found."""
+    if mode is not Mode.strict:
+        return "not_promised"
+    serious = [finding for finding in findings if finding.severity != "harmless"]
+    if any(finding.waived is None for finding in serious):
+        return "no"
+    return "waived" if serious else "yes"
+
+
+def reason_to_allow(finding_id: str, allow: Mapping[str, str]) -> str | None:
+    """The reason given for waiving this finding; None where it is not waived.
+
+    ``{undeclared-input:data.csv: old}`` reaches us as the key ``undeclared-input`` with the value
+    ``data.csv: old``, since Hydra ends a key at its first bare colon.
+    """
+    if finding_id in allow:
+        return allow[finding_id]
+    kind, _, subject = finding_id.partition(":")
+    rest = allow.get(kind, "")
+    if subject and rest.startswith(f"{subject}:"):
+        return rest[len(subject) + 1 :].strip()
+    return None
+
+
+def how_to_waive(finding: Finding) -> str:
+    """The override that waives `finding`, quoted for a shell and escaped for Hydra."""
+    escaped = re.sub(r"([\\()\[\]{}:=,\s])", r"\\\1", finding.id)
+    return shlex.quote(f"{ALLOW}={{{escaped}: REASON}}")
+
+
+def refusal(findings: Sequence[Finding], what: str, so: str = NOTHING_CREATED) -> str:
+    """All blockers at once, each with its mend and the id that waives it."""
+    things = "1 thing stands" if len(findings) == 1 else f"{len(findings)} things stand"
+    lines = [f"repro: {what}: {things} in the way, so {so}."]
+    for number, finding in enumerate(findings, start=1):
+        lines.append(f"  {number}. [{finding.id}] {finding.message}")
+        lines.append(f"     To go on all the same: {how_to_waive(finding)}")
+    return "\n".join(lines)

@@ -1,0 +1,65 @@
+"""``metrics.jsonl``: one line a logged step, written as it happens."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from repro_hydra.record.schema import JSON
+from repro_hydra.record.times import utc_now
+from repro_hydra.record.values import as_number, to_json
+
+RESERVED = ("step", "time")
+
+
+class MetricsLog:
+    """Appends metrics to a file; each line is one write, so a killed job leaves whole lines."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._handle: int | None = None
+        self._next_step = 0
+        self.last: dict[str, JSON] = {}
+
+    def log(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
+        """Write one line.
+
+        Parameters
+        ----------
+        metrics : mapping of str to number
+            Python, NumPy or torch scalars; NaN and infinities are written by name.
+        step : int, optional
+            Counted from the last one where left out.
+
+        Raises
+        ------
+        ValueError
+            For a value that is no number, or a metric named ``step`` or ``time``.
+        """
+        values: dict[str, JSON] = {}
+        for name, value in metrics.items():
+            if name in RESERVED:
+                raise ValueError(f"log_metrics: {name!r} is a column of its own; choose another name")
+            if as_number(value) is None:
+                raise ValueError(f"log_metrics: {name}: expected a number, found {type(value).__name__}")
+            values[str(name)] = to_json(value)
+        with self._lock:
+            number = self._next_step if step is None else int(step)
+            self._next_step = number + 1
+            line = msgspec.json.encode({"step": number, "time": utc_now(), **values}) + b"\n"
+            if self._handle is None:
+                self._handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+            os.write(self._handle, line)
+            self.last.update(values)
+
+    def close(self) -> None:
+        with self._lock:
+            if self._handle is not None:
+                os.close(self._handle)
+                self._handle = None

@@ -1,0 +1,102 @@
+"""What is decided before a job's process starts, and what the job itself adds: plain, picklable values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import ValidationError
+from repro_hydra.record.code import CodeRecord
+
+from repro_hydra.composed import select
+from repro_hydra.config import Mode, ReproConf
+from repro_hydra.record.schema import Finding
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepPlace:
+    """The sweep that a job belongs to."""
+
+    sweep_id: str
+    sweep_dir: str
+    """Absolute."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Decided once for a run, or once for all jobs of a sweep."""
+
+    options: ReproConf
+    launcher: str | None = None
+    sweep: SweepPlace | None = None
+    argv: list[str] = field(default_factory=list)
+    cwd: str = ""
+    entry: dict[str, Any] = field(default_factory=dict)
+    code: CodeRecord | None = None
+    patch: bytes = b""
+    """The patch itself for a single run; a sweep stores it once beside ``sweep.json``."""
+    findings: tuple[Finding, ...] = ()
+    """What was found before the start; waivers are applied."""
+    must_be_fresh: bool = True
+    """The process must be this job's own: no job before it."""
+
+    @property
+    def mode(self) -> Mode:
+        return self.options.mode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One job as its process finds it."""
+
+    run_dir: Path
+    config: Any
+    """The config that the task gets: a `DictConfig`, or any mapping in a plain script."""
+    name: str | None = None
+    num: int | None = None
+    """The job's number in its sweep."""
+    overrides: list[str] = field(default_factory=list)
+    hydra_overrides: list[str] = field(default_factory=list)
+    config_name: str | None = None
+    config_dirs: list[str] = field(default_factory=list)
+
+    def configured_seed(self, key: str) -> Any:
+        """What the config holds at `key`; None where it is missing, null or cannot be resolved."""
+        if isinstance(self.config, DictConfig):
+            return select(self.config, key)
+        value: Any = self.config
+        for part in key.split("."):
+            if not isinstance(value, Mapping) or part not in value:
+                return None
+            value = value[part]
+        return value
+
+
+def options_from(given: Mapping[str, Any] | DictConfig) -> ReproConf:
+    """The typed options of what Hydra hands to the callback.
+
+    Raises
+    ------
+    omegaconf.errors.OmegaConfBaseException
+        For a key or a value that the dataclasses do not have.
+    """
+    plain = OmegaConf.to_container(given, resolve=True) if isinstance(given, DictConfig) else dict(given)
+    assert isinstance(plain, dict)
+    merged = OmegaConf.merge(OmegaConf.structured(ReproConf), {**plain, "run_mode": None})
+    options = OmegaConf.to_object(merged)
+    assert isinstance(options, ReproConf)
+    options.allow = _texts("allow", options.allow)
+    options.data.datasets = _texts("data.datasets", options.data.datasets)
+    return options
+
+
+def _texts(name: str, value: Any) -> dict[str, str]:
+    """A mapping of text to text; None is the empty one."""
+    if value is None:
+        return {}
+    if not isinstance(value, dict) or not all(isinstance(item, (str, int, float)) for item in value.values()):
+        raise ValidationError(f"{name}: expected a mapping such as {{name: text}}, found {value!r}")
+    return {str(key): str(item) for key, item in value.items()}

@@ -1,0 +1,395 @@
+"""A job's whole life: check, seed, make deterministic, capture, run, record, finish. Nothing else does these."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from functools import partial
+from types import FrameType, TracebackType
+from typing import Any
+
+import msgspec
+
+from repro_hydra.config import Mode
+from repro_hydra.determinism import SettingsWatch
+from repro_hydra.imports import LateImports
+from repro_hydra.record.environment import EnvironmentRecord
+from repro_hydra.record.manifest import write_manifest
+from repro_hydra.record.paths import RunPaths
+from repro_hydra.record.schema import JSON, Finding, RunRecord, SweepLink
+from repro_hydra.record.store import write_json
+from repro_hydra.record.times import utc_now
+from repro_hydra.record.values import flatten_result
+from repro_hydra.seed import ChosenSeeds, SeedError, choose_seeds, read_back, set_numpy, set_python, set_torch
+from repro_hydra.session import capture, process
+from repro_hydra.session.claim import claim_record
+from repro_hydra.session.ending import Terminated, ending
+from repro_hydra.session.findings import NOT_BEGUN, Misuse, Refused, blockers, judge, waive, waived_ids
+from repro_hydra.session.heartbeat import Heartbeat
+from repro_hydra.session.metrics import MetricsLog
+from repro_hydra.session.plan import Job, Plan
+from repro_hydra.session.say import say
+
+_active: list[Session] = []
+
+
+def active_session() -> Session | None:
+    """The session that this process is in, if any; a forked child is not in its parent's."""
+    return _active[-1] if _active and _active[-1].owns_process() else None
+
+
+class Session:
+    """The context manager around a job.
+
+    Parameters
+    ----------
+    plan : Plan
+        What was decided before: options, captured code, findings so far.
+    job : Job
+        This job: its directory, its config, its overrides.
+    environment : EnvironmentRecord, optional
+        Captured already, by the clean process that this one was forked from.
+
+    Raises
+    ------
+    Refused
+        On entry, in strict, when something blocks. The task has not begun.
+    Misuse
+        On entry, for a seed that is none.
+    """
+
+    def __init__(self, plan: Plan, job: Job, *, environment: EnvironmentRecord | None = None) -> None:
+        self._plan = plan
+        self._job = job
+        self._environment = environment
+        self._paths: RunPaths | None = RunPaths(job.run_dir)
+        self._pid = os.getpid()
+        self._stack = ExitStack()
+        self._late = LateImports()
+        self._watch = SettingsWatch(plan.options.determinism, self._late.when_imported)
+        self._findings: list[Finding] = list(plan.findings)
+        self._metrics: MetricsLog | None = None
+        self._returned: Any = None
+        self._given: dict[str, JSON] = {}
+        self._seeds: dict[str, int | None] = {}
+        self._clock = 0.0
+        self.run = self._first_run()
+
+    # ------------------------------------------------------------------ entering
+
+    def __enter__(self) -> Session:
+        try:
+            self._enter()
+        except BaseException as error:
+            self._abandon(error)
+            raise
+        return self
+
+    def _enter(self) -> None:
+        chosen = self._choose_seeds()
+        self._claim()
+        if not process.is_fresh() and self._plan.must_be_fresh:
+            self._findings.append(_not_fresh())
+        process.note_job()
+        self._late.install()
+        self._stack.callback(self._late.remove)
+        self._keep("determinism", self._watch.enter)
+        self._stack.callback(self._watch.stop)
+        self._findings += self._watch.entry_findings()
+        self._write_records()
+        self._refuse_if_blocked()
+        self._handle_terminate()
+        if self._paths is not None:
+            self._stack.enter_context(process.announced(self._job.run_dir))
+            self._metrics = MetricsLog(self._paths.metrics)
+            self._stack.callback(self._metrics.close)
+        self._save(status="running", started_at=utc_now(), heartbeat_at=utc_now())
+        heart = Heartbeat(lambda: self._save(heartbeat_at=utc_now()))
+        heart.start()
+        self._stack.callback(heart.stop)
+        _active.append(self)
+        self._stack.callback(_active.remove, self)
+        self._clock = time.perf_counter()
+        if chosen is not None:
+            self._seed(chosen)  # last, so that nothing of ours draws from a seeded generator
+
+    def _choose_seeds(self) -> ChosenSeeds | None:
+        options = self._plan.options.seed
+        configured = self._job.configured_seed(options.key)
+        if not options.set:
+            self.run = msgspec.structs.replace(self.run, seed=_plain(configured), seed_set=False)
+            return None
+        try:
+            chosen = choose_seeds(options, configured, rank=self.run.rank)
+        except SeedError as error:
+            raise Misuse(str(error)) from None
+        if chosen.defaulted:
+            self._findings.append(
+                Finding(
+                    id="seed-defaulted",
+                    severity="harmless",
+                    message=(
+                        f"{options.key}: the config has no seed there, so the default {chosen.seed} is set. "
+                        f"Give one: +{options.key}=0, or name its key: hydra.callbacks.repro.seed.key=KEY"
+                    ),
+                )
+            )
+        self.run = msgspec.structs.replace(self.run, seed=chosen.seed, seed_set=True)
+        return chosen
+
+    def _seed(self, chosen: ChosenSeeds) -> None:
+        """Seed what is imported now and the rest when it is; record what each library answers."""
+
+        def seed(library: str, setter: Callable[[ChosenSeeds], None]) -> None:
+            setter(chosen)
+            self._seeds |= {
+                name: value for name, value in read_back(chosen).items() if name in _SEEDED[library]
+            }
+
+        seed("python", set_python)
+        self._late.when_imported("numpy", partial(seed, "numpy", set_numpy))
+        self._late.when_imported("torch", partial(seed, "torch", set_torch))
+        self._save(seeds=self._seeds)
+
+    def _claim(self) -> None:
+        assert self._paths is not None
+        try:
+            kept = claim_record(self._paths)
+            self._save()
+        except FileExistsError as error:
+            raise Misuse(str(error)) from None
+        except OSError as error:
+            self._lose_record(error)
+            return
+        if kept is not None:
+            say(f"an earlier run's record in {self._job.run_dir} was put aside: {kept}")
+
+    def _lose_record(self, error: OSError) -> None:
+        message = f"{self._job.run_dir}: the record cannot be written ({error.strerror or error})"
+        finding = Finding(id="record-not-written", severity="blocks", message=message)
+        self._findings = waive([*self._findings, finding], self._plan.options.allow)
+        self._paths = None
+        self._refuse_if_blocked()
+        say(f"{message}; the run goes on without one")
+
+    def _write_records(self) -> None:
+        if self._paths is None:
+            return
+        paths, plan, job = self._paths, self._plan, self._job
+        self._keep("config", lambda: capture.write_config(paths, plan, job))
+        self._keep("code", lambda: capture.write_code(paths, plan))
+        self._keep("environment", lambda: capture.write_environment(paths, plan, self._environment))
+        self._keep("determinism", lambda: write_json(paths.determinism, self._watch.record()))
+
+    def _refuse_if_blocked(self) -> None:
+        self._findings = waive(self._findings, self._plan.options.allow)
+        blocking = blockers(self._findings, self._plan.mode)
+        if blocking:
+            what = f"{self._plan.mode.value} refuses {self._job.name or 'this job'}"
+            raise Refused(blocking, what, NOT_BEGUN)
+
+    def _handle_terminate(self) -> None:
+        """Turn SIGTERM into an exception, so that the record is finished; a handler of the user's own stays."""
+        if threading.current_thread() is not threading.main_thread():
+            return
+        if signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+            return
+
+        def terminate(_signal: int, _frame: FrameType | None) -> None:
+            if os.getpid() != self._pid:  # a forked child: it has nothing to finish
+                signal.signal(signal.SIGTERM, signal.SIG_DFL)
+                os.kill(os.getpid(), signal.SIGTERM)
+            raise Terminated(128 + signal.SIGTERM)
+
+        signal.signal(signal.SIGTERM, terminate)
+        self._stack.callback(signal.signal, signal.SIGTERM, signal.SIG_DFL)
+
+    # ------------------------------------------------------------------ while it runs
+
+    def owns_process(self) -> bool:
+        return os.getpid() == self._pid
+
+    def returned(self, value: Any) -> None:
+        """What the task returned."""
+        self._returned = value
+
+    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
+        if self._metrics is not None:
+            self._metrics.log(metrics, step)
+
+    def log_result(self, result: Mapping[str, Any]) -> None:
+        values, left_out = flatten_result(result)
+        if left_out:
+            raise ValueError(f"log_result: {'; '.join(left_out)}")
+        self._given |= values
+
+    def add_finding(self, finding: Finding) -> None:
+        self._findings.append(finding)
+
+    # ------------------------------------------------------------------ leaving
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if not self.owns_process():  # a forked child that unwinds through here
+            return
+        duration_s = time.perf_counter() - self._clock
+        self._keep("determinism", self._watch.probe_exit)
+        self._findings += self._watch.change_findings()
+        self._stack.close()
+        status, info = ending(error)
+        # A task that only ran is no reason to lose its result: whatever fails from here on becomes a finding.
+        if status == "completed":
+            self._keep("result", self._write_result)
+        paths = self._paths
+        if paths is not None:
+            self._keep("determinism", lambda: write_json(paths.determinism, self._watch.record()))
+        self._findings = waive(self._findings, self._plan.options.allow)
+        self._keep(
+            "run",
+            lambda: self._save(
+                durable=True,
+                status=status,
+                error=info,
+                ended_at=utc_now(),
+                duration_s=duration_s,
+                peak_memory_bytes=process.peak_memory_bytes(),
+                seeds=self._seeds,
+                processes=capture.processes_of(self.run, paths),
+                upheld=judge(self._findings, self._plan.mode),
+            ),
+        )
+        digest = None
+        if paths is not None:
+            digest = self._keep("manifest", lambda: write_manifest(paths))
+        self._tell(digest)
+
+    def _write_result(self) -> None:
+        values, left_out = flatten_result(self._returned)
+        if not values:
+            values = dict(self._given) if self._given else dict(self._metrics.last if self._metrics else {})
+        elif self._given:
+            values = values | self._given
+        for reason in left_out:
+            self._findings.append(
+                Finding(id=f"result-left-out:{reason.split(':')[0]}", severity="harmless", message=reason)
+            )
+        if self._paths is not None:
+            write_json(self._paths.result, values, durable=True)
+
+    def _abandon(self, error: BaseException) -> None:
+        """The job never began: say so in the record, and give everything back."""
+        self._stack.close()
+        if self._paths is None or not self._paths.run.exists():
+            return
+        status, info = ending(error)
+        if isinstance(error, (Refused, Misuse)) and info is not None:
+            info = msgspec.structs.replace(info, traceback=None)
+        self._findings = waive(self._findings, self._plan.options.allow)
+        self._keep(
+            "run",
+            lambda: self._save(
+                durable=True,
+                status="failed" if status == "completed" else status,
+                error=info,
+                ended_at=utc_now(),
+                upheld=judge(self._findings, self._plan.mode),
+            ),
+        )
+
+    def _tell(self, digest: str | None) -> None:
+        run = self.run
+        serious = [f for f in run.findings if f.severity != "harmless" and f.waived is None]
+        for finding in serious:
+            say(f"[{finding.id}] {finding.message}")
+        if self._paths is None:
+            return
+        words = f"{run.status}"
+        if self._plan.mode is Mode.strict:
+            words += f", upheld: {run.upheld}"
+        anchor = f", manifest blake3:{digest}" if digest else ""
+        say(f"{words}; record {self._paths.record}{anchor}")
+
+    # ------------------------------------------------------------------ the record
+
+    def _first_run(self) -> RunRecord:
+        plan, job = self._plan, self._job
+        rank, world = process.rank_and_world(os.environ)
+        sweep = None
+        if plan.sweep is not None:
+            sweep = SweepLink(id=plan.sweep.sweep_id, dir=plan.sweep.sweep_dir, job_num=job.num or 0)
+        now = utc_now()
+        return RunRecord(
+            run_id=uuid.uuid4().hex,
+            name=plan.options.name,
+            tags=list(plan.options.tags),
+            note=plan.options.note,
+            mode=plan.mode.value,
+            status="created",
+            upheld="no" if plan.mode is Mode.strict else "not_promised",
+            created_at=now,
+            heartbeat_at=now,
+            argv=capture.redacted_argv(plan.argv),
+            cwd=plan.cwd,
+            overrides=capture.redacted_argv(job.overrides),
+            python=capture.python_version(),
+            host=process.host(),
+            user=process.user(),
+            pid=os.getpid(),
+            pid_started_at=process.started_at(),
+            rank=rank,
+            world_size=world,
+            launcher=plan.launcher,
+            sweep=sweep,
+            slurm=capture.slurm_facts(os.environ),
+            primary_metric=plan.options.primary_metric,
+            task=job.name,
+            entry=plan.entry,
+        )
+
+    def _save(self, *, durable: bool = False, **changes: Any) -> None:
+        """Bring ``run.json`` up to date."""
+        self.run = msgspec.structs.replace(
+            self.run, findings=list(self._findings), waived=waived_ids(self._findings), **changes
+        )
+        if self._paths is not None:
+            write_json(self._paths.run, self.run, durable=durable)
+
+    def _keep(self, what: str, action: Callable[[], Any]) -> Any:
+        """Do a piece of bookkeeping. Where it fails the run is told, in strict it does not start."""
+        try:
+            return action()
+        except (Refused, Misuse):
+            raise
+        except Exception as error:  # noqa: BLE001 (whatever of ours fails must not cost the user's result)
+            finding = Finding(
+                id=f"bookkeeping-failed:{what}",
+                severity="blocks",
+                message=f"{what}: could not be recorded ({type(error).__name__}: {error})",
+            )
+            self._findings.append(finding)
+            say(f"[{finding.id}] {finding.message}")
+            return None
+
+
+_SEEDED = {"python": ("python",), "numpy": ("numpy",), "torch": ("torch", "cuda")}
+
+
+def _plain(value: Any) -> JSON:
+    return value if isinstance(value, (int, float, str, bool)) or value is None else str(value)
+
+
+def _not_fresh() -> Finding:
+    return Finding(
+        id="process-not-fresh",
+        severity="may_change_bits",
+        message=(
+            "a job ran in this process before this one, which is therefore not isolated from what that left "
+            "behind. Start each @hydra.main function in a process of its own"
+        ),
+    )
