@@ -62,9 +62,9 @@ def test_a_private_key_goes_whole_also_when_its_end_is_missing() -> None:
     "name",
     [
         "token", "auth_token", "hf_token", "HF_TOKEN", "githubToken", "secret", "client_secret", "password",
-        "db.password", "passwd", "PGPASSWORD", "api_key", "apikey", "apiKey", "OPENAI_API_KEY", "wandb.api_key", "access_key",
+        "db.password", "passwd", "PGPASSWORD", "api_key", "apikey", "apiKey", "wandb.api_key", "access_key",
         "AWS_SECRET_ACCESS_KEY", "aws_access_key_id", "private_key", "credential", "credentials", "auth", "MYSQL_PWD",
-        "login.passphrase", "authorization", "service.dbpassword", "api_keys",
+        "OPENAI_API_KEY", "login.passphrase", "authorization", "service.dbpassword", "api_keys",
     ],
 )  # fmt: skip
 def test_names_of_secrets(name: str) -> None:
@@ -80,7 +80,7 @@ def test_names_of_secrets(name: str) -> None:
     ("name", "value"),
     [
         ("tokenizer", "bpe"), ("tokenizer_name", "gpt2-large"), ("max_tokens", "many"), ("num_tokens", "1k"),
-        ("author", "A. Uthor"), ("authors", "A, B"), ("key", "loss"), ("seed.key", "training.seed"), 
+        ("author", "A. Uthor"), ("authors", "A, B"), ("key", "loss"), ("seed.key", "training.seed"),
         ("token_dim", "64"),
         ("pad_token", "<pad>"), ("pad_token", "pad"), ("eos_token", "</s>"), ("object_token", "<obj>"),
         ("tokens", "a b c"), ("token_type", "word"), ("sort_key", "name"), ("public_key", "abc"), ("monkey", "abc"),

@@ -1,0 +1,54 @@
+"""Environment variables by an allow-list: what can change a result, and what tells where a run was."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+
+from repro_hydra.record.redact import redact
+
+DEFAULT_VARIABLES = (
+    "CUDA_VISIBLE_DEVICES", "PYTHONPATH", "LD_LIBRARY_PATH", "PATH", "HOME", "USER",
+    # the interpreter and what it loads
+    "PYTHON*", "LD_PRELOAD", "DYLD_LIBRARY_PATH", "VIRTUAL_ENV", "CONDA_DEFAULT_ENV", "CONDA_PREFIX",
+    # threads and instruction sets
+    "*_NUM_THREADS", "OMP_*", "KMP_*", "GOMP_*", "MKL_*", "OPENBLAS_*", "BLIS_*", "ATEN_*", "ONEDNN_*", "DNNL_*",
+    # accelerators and their libraries
+    "CUDA_*", "CUBLAS_*", "CUDNN_*", "NVIDIA_*", "NCCL_*", "HIP_*", "ROCR_*", "XLA_*", "JAX_*",
+    "TF_DETERMINISTIC_OPS", "TF_CUDNN_*", "TF_ENABLE_*", "TF_FORCE_*", "TF_GPU_*", "TF_XLA_FLAGS",
+    "TORCH_*", "TORCHINDUCTOR_*", "PYTORCH_*", "TRITON_*",
+    # distributed jobs
+    "WORLD_SIZE", "RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "GROUP_RANK", "MASTER_ADDR", "MASTER_PORT",
+    "TORCHELASTIC_*",
+    # hubs: where from, and whether from the net (never their tokens)
+    "HF_HOME", "HF_HUB_OFFLINE", "HF_ENDPOINT", "TRANSFORMERS_OFFLINE", "TOKENIZERS_PARALLELISM",
+    # what text and time look like
+    "TZ", "LANG", "LANGUAGE", "LC_*",
+)  # fmt: skip
+"""Names, and patterns as in a shell."""
+
+
+def chosen_variables(environ: Mapping[str, str], more: Sequence[str] = ()) -> dict[str, str]:
+    """The variables that are set and match the default list or `more`, sorted by name, without secrets."""
+    patterns = (*DEFAULT_VARIABLES, *more)
+    exact = {pattern for pattern in patterns if not set(pattern) & set("*?[")}
+    wild = [pattern for pattern in patterns if pattern not in exact]
+    return {
+        name: redact(_encodable(value), key=name)
+        for name, value in sorted(environ.items())
+        if name in exact or any(fnmatchcase(name, pattern) for pattern in wild)
+    }
+
+
+def slurm_variables(environ: Mapping[str, str]) -> dict[str, str]:
+    """What Slurm tells the job about itself; its credentials (``SLURM_JWT``) are redacted."""
+    return {
+        name: redact(_encodable(value), key=name)
+        for name, value in sorted(environ.items())
+        if name.startswith(("SLURM_", "SLURMD_"))
+    }
+
+
+def _encodable(value: str) -> str:
+    """Bytes that are no UTF-8 stand as escapes: JSON has no text for them."""
+    return value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
