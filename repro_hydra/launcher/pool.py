@@ -52,7 +52,8 @@ class CleanProcess:
     def __init__(self, environ: Mapping[str, str], preload: Sequence[str], variables: Sequence[str]) -> None:
         ours, theirs = socket.socketpair()
         self._control = ours
-        self._events: queue.Queue[Event | None] = queue.Queue()
+        self._receive: queue.Queue[Event | Ended | None] = queue.Queue()
+        self._reader: threading.Thread | None = None
         self.environ = dict(environ)
         command = [*interpreter_command(), "-m", "repro_hydra.launcher.zygote"]
         arguments = [str(theirs.fileno()), str(os.getpid()), ",".join(preload), ",".join(variables)]
@@ -66,14 +67,19 @@ class CleanProcess:
         theirs.close()
 
     def listen(self, receive: queue.Queue[Event | Ended | None]) -> None:
-        """Hand every event to `receive`, and a None when the process is gone."""
-        threading.Thread(target=self._read, args=(receive,), name="repro-zygote", daemon=True).start()
+        """Hand every event from now on to `receive`, and a None when the process is gone."""
+        self._receive = receive
+        if self._reader is None:  # one reader for the life of the process: two would take each other's events
+            self._reader = threading.Thread(target=self._read, name="repro-zygote", daemon=True)
+            self._reader.start()
+        elif not self._reader.is_alive():
+            receive.put(None)
 
-    def _read(self, receive: queue.Queue[Event | Ended | None]) -> None:
+    def _read(self) -> None:
         with self._control.makefile("rb") as stream:
             for line in stream:
-                receive.put(msgspec.json.decode(line, type=Event))
-        receive.put(None)
+                self._receive.put(msgspec.json.decode(line, type=Event))
+        self._receive.put(None)
 
     def start(self, number: int, spec: Path, outcome: Path) -> None:
         job = StartJob(number=number, spec=str(spec), outcome=str(outcome))

@@ -7,6 +7,7 @@ overrides that nine of the tests compare literally.
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 from hydra.test_utils.launcher_common_tests import (
@@ -72,6 +73,6 @@ class TestIntegration(IntegrationTestSuite):
 @pytest.fixture(autouse=True)
 def _restore_working_directory() -> object:
     """Some of the suites' tests change directory and leave it so when they fail."""
-    before = os.getcwd()
+    before = Path.cwd()
     yield
     os.chdir(before)
