@@ -2,3 +2,34 @@
 
 Importing this package loads neither torch nor SciPy nor GitPython: a public name is fetched when first used.
 """
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from repro_hydra.seed import seed_everything as seed_everything
+    from repro_hydra.session.api import current_run as current_run
+    from repro_hydra.session.api import log_metrics as log_metrics
+    from repro_hydra.session.api import log_result as log_result
+    from repro_hydra.session.api import session as session
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "seed_everything": "repro_hydra.seed",
+    "session": "repro_hydra.session.api",
+    "current_run": "repro_hydra.session.api",
+    "log_metrics": "repro_hydra.session.api",
+    "log_result": "repro_hydra.session.api",
+}
+__all__ = [*_HOMES, "__version__"]  # noqa: PLE0604 (all of them are strings)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name == "session":
+        return import_module("repro_hydra.session")  # which is callable: see there
+    return getattr(import_module(_HOMES[name]), name)

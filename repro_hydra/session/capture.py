@@ -15,6 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from repro_hydra.config import ReproConf
 from repro_hydra.environment import capture_environment, list_distributions
+from repro_hydra.environment.variables import chosen_variables
 from repro_hydra.record.environment import EnvironmentRecord
 from repro_hydra.record.paths import RunPaths, SweepPaths
 from repro_hydra.record.redact import redact, redact_argv
@@ -90,6 +91,9 @@ def write_code(paths: RunPaths, plan: Plan) -> None:
 def write_environment(paths: RunPaths, plan: Plan, captured: EnvironmentRecord | None) -> None:
     """``environment.json``; the distributions are referred to where the sweep's list is the same."""
     record = captured or environment_of_this_process(plan.options)
+    if captured is not None:  # by another process on this machine: the variables are this job's own
+        variables = chosen_variables(os.environ, plan.options.environment.variables)
+        record = msgspec.structs.replace(record, variables=variables)
     if plan.sweep is not None and record.distributions is not None:
         shared = SweepPaths(Path(plan.sweep.sweep_dir)).environment
         if _digest_in(shared) == record.distributions_digest:

@@ -1,0 +1,171 @@
+"""The session for those who use neither of Hydra's doors, and what a task may call while it runs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, is_dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from repro_hydra.code import snapshot_code
+from repro_hydra.config import MODES, Mode, ReproConf
+from repro_hydra.program import NoProgram, describe_program
+from repro_hydra.record.places import remember_place
+from repro_hydra.record.schema import RunRecord
+from repro_hydra.session.check import check_interpreter, check_start
+from repro_hydra.session.claim import check_directory, reserve_stamped
+from repro_hydra.session.findings import Refused, blockers, waive
+from repro_hydra.session.plan import Job, Plan, options_from
+from repro_hydra.session.session import Session, active_session
+
+
+@contextmanager
+def session(
+    config: Mapping[str, Any] | DictConfig | object | None = None,
+    *,
+    mode: str = "standard",
+    name: str | None = None,
+    run_dir: str | Path | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> Iterator[Session]:
+    """A recorded run from a script, a notebook, the compose API or hydra-zen.
+
+    Parameters
+    ----------
+    config : mapping, DictConfig or dataclass, optional
+        The run's config; its ``seed`` is the run's seed.
+    mode : str
+        ``strict``, ``standard`` or ``record``. Strict asks for an interpreter that started with the right
+        environment: start the script with ``repro-hydra run -- python script.py``.
+    name : str, optional
+        The run's name in its record.
+    run_dir : path, optional
+        The run's directory; by default ``outputs/<date>/<time>``.
+    options : mapping, optional
+        More of what ``hydra.callbacks.repro`` takes, e.g. ``{"tags": ["pilot"], "allow": {…}}``.
+
+    Yields
+    ------
+    Session
+        With ``run`` (the record so far), ``log_metrics`` and ``log_result``.
+
+    Raises
+    ------
+    Refused
+        In strict, when something blocks; its text names all of it.
+
+    Examples
+    --------
+    >>> with session({"seed": 3, "lr": 0.1}, name="pilot") as run:  # doctest: +SKIP
+    ...     run.log_result({"accuracy": train()})
+    """
+    chosen = _options(mode, name, options or {})
+    directory = (
+        Path(run_dir) if run_dir is not None else Path(datetime.now().strftime("outputs/%Y-%m-%d/%H-%M-%S"))
+    )
+    directory = directory.absolute()
+    stamped = run_dir is None
+    program = describe_program()
+    checked = check_start(chosen, program, cwd=Path.cwd(), exclude=(directory,))
+    restart_with, interpreter = check_interpreter(chosen)
+    if restart_with:
+        _, interpreter = _cannot_restart(chosen)
+    findings = waive(
+        [*interpreter, *check_directory(directory, stamped=stamped), *checked.findings], chosen.allow
+    )
+    blocking = blockers(findings, chosen.mode)
+    if blocking:
+        raise Refused(blocking, f"{chosen.mode.value} refuses this session")
+    code = checked.code.record if checked.code is not None else None
+    if checked.code is not None and code is not None and code.commit is not None:
+        code = snapshot_code(checked.code)
+    if stamped:
+        directory = reserve_stamped(directory)
+    remember_place(Path.cwd(), directory.parent)
+    plan = Plan(
+        options=chosen,
+        argv=list(sys.argv),
+        cwd=str(Path.cwd()),
+        entry={"kind": "session"}
+        if isinstance(program, NoProgram)
+        else {"kind": "session", "target": program.target},
+        code=code,
+        patch=checked.code.patch if checked.code is not None else b"",
+        findings=tuple(findings),
+        must_be_fresh=chosen.mode is Mode.strict,
+    )
+    with Session(plan, Job(run_dir=directory, config=_as_mapping(config), name=name)) as running:
+        yield running
+
+
+def current_run() -> RunRecord | None:
+    """The record, so far, of the run that this process is in; None outside of a run."""
+    active = active_session()
+    return None if active is None else active.run
+
+
+def log_metrics(metrics: Mapping[str, Any], step: int | None = None) -> None:
+    """Add one line to ``metrics.jsonl`` of the run that this process is in; outside of a run do nothing.
+
+    Parameters
+    ----------
+    metrics : mapping of str to number
+        Python, NumPy or torch scalars.
+    step : int, optional
+        Counted from the last one where left out.
+    """
+    active = active_session()
+    if active is not None:
+        active.log_metrics(metrics, step)
+
+
+def log_result(result: Mapping[str, Any]) -> None:
+    """Give the run its final metrics, for a task that returns none; outside of a run do nothing."""
+    active = active_session()
+    if active is not None:
+        active.log_result(result)
+
+
+def _options(mode: str, name: str | None, given: Mapping[str, Any]) -> ReproConf:
+    if mode not in MODES:
+        raise ValueError(f"mode: expected one of {', '.join(MODES)}, found {mode!r}")
+    base = OmegaConf.structured(MODES[mode]())
+    base.run_mode = None
+    merged = OmegaConf.merge(base, dict(given))
+    assert isinstance(merged, DictConfig)
+    if name is not None:
+        merged.name = name
+    return options_from(merged)
+
+
+def _cannot_restart(options: ReproConf) -> tuple[dict[str, str], list[Any]]:
+    """A session begins in the middle of a script, which has acted already: it must not be started again."""
+    from repro_hydra.record.schema import Finding
+
+    return {}, [
+        Finding(
+            id="interpreter-not-in-force",
+            severity="blocks",
+            message=(
+                "the interpreter: it did not start with the environment that "
+                f"{options.mode.value} needs, and a session cannot start it again. "
+                f"Run: repro-hydra run -- python {os.path.basename(sys.argv[0]) or 'SCRIPT'}"  # noqa: PTH119
+            ),
+        )
+    ]
+
+
+def _as_mapping(config: Any) -> Any:
+    if config is None:
+        return {}
+    if is_dataclass(config) and not isinstance(config, type):
+        return asdict(config)
+    if isinstance(config, (DictConfig, Mapping)):
+        return config
+    raise TypeError(f"config: expected a mapping, a DictConfig or a dataclass, found {type(config).__name__}")
