@@ -1,0 +1,60 @@
+"""``code.json`` as typed values: which code a run ran, and where it can be had again.
+
+None means "could not be found out": a repository that could not be asked is not a clean one.
+"""
+
+# ruff: noqa: RUF012 (msgspec gives each struct its own copy of an empty list or dict)
+from __future__ import annotations
+
+from repro_hydra.record.schema import SCHEMA, Part
+
+
+class Submodule(Part, frozen=True, kw_only=True):
+    path: str
+    commit: str
+    """Checked out now; the commit that the index names where it is not initialised."""
+    dirty: bool | None
+    """None: it is not initialised, so there is nothing that could differ."""
+
+
+class PatchFile(Part, frozen=True, kw_only=True):
+    """Where the patch lies, relative to ``code.json``, and its digest."""
+
+    path: str = "code.patch"
+    blake3: str
+    size_bytes: int
+
+
+class CodeRecord(Part, frozen=True, kw_only=True):
+    """``code.json``. Paths are relative to `repository`, with forward slashes; no UTF-8 stands as escapes."""
+
+    schema: str = SCHEMA
+    repository: str | None = None
+    """The top of the work tree; None: there is none, or git could not be asked."""
+    commit: str | None = None
+    """HEAD; None also where there is no commit yet."""
+    commit_message: str | None = None
+    commit_date: str | None = None
+    branch: str | None = None
+    """None: detached."""
+    remote: str | None = None
+    """The URL of the branch's upstream, else of ``origin``, else of the first one; credentials removed."""
+    on_remote: bool | None = None
+    """Whether a remote-tracking branch contains `commit`."""
+    dirty: bool | None = None
+    """Whether tracked or untracked (not ignored) files differ from `commit`."""
+    dirty_files: list[str] = []
+    """Tracked files that differ from `commit`: changed, staged, deleted."""
+    untracked_files: list[str] = []
+    """Files that git neither tracks nor ignores, but for those of runs, virtual environments and caches."""
+    submodules: list[Submodule] = []
+    tree: str | None = None
+    """The tree of what was captured; that of `commit` where nothing differs."""
+    snapshot: str | None = None
+    """A commit with `tree`: `commit` itself where nothing differs."""
+    snapshot_ref: str | None = None
+    """What keeps `snapshot`; None where a remote has it, or where none was made."""
+    not_captured: dict[str, str] = {}
+    """Path to reason."""
+    patch: PatchFile | None = None
+    """What makes `tree` from `commit` (from nothing where there is none); None where nothing differs."""
