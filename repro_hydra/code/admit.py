@@ -18,7 +18,7 @@ _SECRET_NAMES = re.compile(
     rb".+\.(?:pem|key|p12|pfx|jks|keystore|kdbx|ppk)"
     rb"|id_(?:rsa|dsa|ecdsa|ed25519)(?:_sk)?"
     rb"|\.?credentials|\.?(?:credentials|secrets?|client_secret.*|service[-_]account.*)\.(?:json|ya?ml|toml|ini|cfg|conf|txt|csv)"
-    rb"|credentials[-_.][^.]*(?:\.(?:json|ya?ml|toml|ini|cfg|conf|txt|csv))?"
+    rb"|credentials[-_][^.]*(?:\.(?:json|ya?ml|toml|ini|cfg|conf|txt|csv))?"
     rb"|[._]netrc|\.pgpass|\.pypirc|\.npmrc|\.htpasswd|\.git-credentials|\.my\.cnf|\.s3cfg|\.boto|kaggle\.json",
     re.IGNORECASE,
 )

@@ -130,7 +130,7 @@ class _Inspection:
         status = parse_status(status_output)
 
         tracked_refused = self._weigh_changes(status.changes)
-        excluded = list(_below(self.location.top, [*exclude, Path(sys.prefix)]))
+        excluded = list(_below(self.location.top, [*exclude, Path(sys.prefix), self.scratch.folder]))
         untracked = self._weigh_untracked(status.untracked, excluded)
         facts = query.facts()
         base = facts.tree or self.scratch.empty_tree()

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 
 from repro_hydra.code.facts import Location
-from repro_hydra.code.git import Git, join
+from repro_hydra.code.git import Git, GitError, join
 from repro_hydra.code.status import Change
 
 _DIFF = (
@@ -53,10 +53,10 @@ class Scratch:
 
     def __init__(self, location: Location, environ: Mapping[str, str]) -> None:
         self._location = location
-        self._folder = Path(tempfile.mkdtemp(prefix="repro-hydra-"))
-        self._objects = self._folder / "objects"
+        self.folder = Path(tempfile.mkdtemp(prefix="repro-hydra-"))
+        self._objects = self.folder / "objects"
         self._objects.mkdir()
-        index = self._folder / "index"
+        index = self.folder / "index"
         if location.index.exists():
             shutil.copyfile(location.index, index)
             # An entry as young as its index is compared by content ("racy git"): the copy must not look younger.
@@ -77,7 +77,7 @@ class Scratch:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.git.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def show_hidden(self, entries: Sequence[tuple[bytes, bytes]], top: bytes) -> bool:
         """Make git look at files it was told to overlook; False where there is none to look at."""
@@ -110,9 +110,12 @@ class Scratch:
 
     def diff(self, base: str, tree: str, limit: int) -> tuple[bytes | None, list[bytes]]:
         """The patch from `base` to `tree` (None above `limit` bytes), and the paths that differ."""
-        names = self.git.start("diff-tree", "-r", "-z", "--name-only", "--no-renames", base, tree)
+        options = ("-r", "-z", "--name-only", "--no-renames", "--ignore-submodules=none")
+        names = self.git.start("diff-tree", *options, base, tree)
         patch = self.git.finish_limited(self.git.start(*_DIFF, base, tree), limit)
-        _, output, _ = self.git.finish(names)
+        status, output, said = self.git.finish(names)
+        if status != 0:
+            raise GitError(["diff-tree"], status, said)
         return patch, output.split(b"\0")[:-1]
 
     def pack(self) -> bytes:
