@@ -251,15 +251,16 @@ def _remember(place: Path) -> None:
 
 def wrap_next_task(wrap: Callable[[Any], Callable[[DictConfig], Any]]) -> None:
     """Pass ``wrap(task)`` instead of the task to the next call of Hydra's `run_job` in this process."""
-    import hydra._internal.hydra as hydra_module
+    import hydra._internal.hydra
 
+    hydra_module: Any = hydra._internal.hydra
     original = hydra_module.run_job
 
     def run_job(*, task_function: Any, **rest: Any) -> Any:
         hydra_module.run_job = original
         return original(task_function=wrap(task_function), **rest)
 
-    hydra_module.run_job = run_job  # type: ignore[assignment]
+    hydra_module.run_job = run_job
 
 
 class _ExitingTask:

@@ -82,13 +82,13 @@ def run_at_main(program: Program, wanted: TaskId, job: Callable[[TaskFunction], 
 def _hydra_intercepted(intercept: Callable[..., None]) -> Iterator[None]:
     import hydra.main  # noqa: F401 (makes sure that the module is there; `hydra.main` the name is the decorator)
 
-    module = sys.modules["hydra.main"]
-    original = module._run_hydra  # type: ignore[attr-defined]
-    module._run_hydra = intercept  # type: ignore[attr-defined]
+    module: Any = sys.modules["hydra.main"]
+    original = module._run_hydra
+    module._run_hydra = intercept
     try:
         yield
     finally:
-        module._run_hydra = original  # type: ignore[attr-defined]
+        module._run_hydra = original
 
 
 def _execute(program: Program) -> None:

@@ -132,7 +132,8 @@ class SweepDoor:
         self, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> Launcher:
         loader = FrozenConfigLoader(hydra_context.config_loader, str(self._paths.sweep_dir))
-        context = HydraContext(config_loader=loader, callbacks=hydra_context.callbacks)
+        facade: Any = loader
+        context = HydraContext(config_loader=facade, callbacks=hydra_context.callbacks)
         recorded = RecordedTask(task_function, self._plan)
         target = config.hydra.launcher.get("_target_")
         if self._isolates and target == BASIC:

@@ -304,9 +304,9 @@ class _Batch:
             log.info("\t%s done in %.1f s (%d of %d)", job.label(), took, self._done, total)
         else:
             self._failed += 1
-            error = outcome._return_value
+            reason = outcome._return_value
             log.error("\t%s FAILED after %.1f s (%d of %d): %s: %s", job.label(), took, self._done, total,
-                      type(error).__name__, error)  # fmt: skip
+                      type(reason).__name__, reason)  # fmt: skip
 
     def _files(self, job: _Job) -> tuple[Path, Path]:
         return self._folder / f"{job.number}.spec", self._folder / f"{job.number}.outcome"

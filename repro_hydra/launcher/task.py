@@ -18,7 +18,7 @@ from repro_hydra.session.session import Session
 
 def job_from_hydra(config: DictConfig) -> Job:
     """The job that `HydraConfig` describes in this process."""
-    hydra = HydraConfig.get()
+    hydra: Any = HydraConfig.get()
     num = OmegaConf.select(hydra, "job.num", throw_on_missing=False)
     return Job(
         run_dir=Path(hydra.runtime.output_dir),
@@ -40,7 +40,8 @@ def run_in_session(
     task: TaskFunction, config: DictConfig, plan: Plan, environment: EnvironmentRecord | None = None
 ) -> Any:
     """Run `task` within a session, with the options that this very job's config holds."""
-    own = OmegaConf.select(HydraConfig.get(), "callbacks.repro", throw_on_missing=False)
+    hydra: Any = HydraConfig.get()
+    own = OmegaConf.select(hydra, "callbacks.repro", throw_on_missing=False)
     if own is not None:
         plan = replace(plan, options=options_from(own))
     job = job_from_hydra(config)

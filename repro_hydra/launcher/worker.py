@@ -72,9 +72,9 @@ def run_in_own_process(
     Exception
         Whatever the task raised.
     """
-    hydra_config = HydraConfig.instance().cfg
+    hydra_config: Any = HydraConfig.instance().cfg
     assert hydra_config is not None
-    whole = copy.deepcopy(hydra_config)
+    whole: DictConfig = copy.deepcopy(hydra_config)
     program: Program | None = start.program
     if program is None:
         with read_write(whole), open_dict(whole):

@@ -90,12 +90,12 @@ class Zygote:
         """Fork on request until the parent closes the socket; then end the jobs that still run."""
         buffer = b""
         while True:
-            readable, _, _ = select.select([self._control, self._wake_read], [], [])
+            readable, _, _ = select.select([self._control.fileno(), self._wake_read], [], [])
             if self._wake_read in readable:
                 with contextlib.suppress(BlockingIOError):
                     os.read(self._wake_read, 4096)
                 self._reap()
-            if self._control in readable:
+            if self._control.fileno() in readable:
                 data = self._control.recv(65536)
                 if not data:
                     break

@@ -26,6 +26,7 @@ class MetricsLog:
         self._handle: int | None = None
         self._next_step = 0
         self.last: dict[str, JSON] = {}
+        path.touch()
 
     def log(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
         """Write one line.

@@ -9,10 +9,10 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ValidationError
-from repro_hydra.record.code import CodeRecord
 
 from repro_hydra.composed import select
 from repro_hydra.config import Mode, ReproConf
+from repro_hydra.record.code import CodeRecord
 from repro_hydra.record.schema import Finding
 
 
@@ -85,7 +85,8 @@ def options_from(given: Mapping[str, Any] | DictConfig) -> ReproConf:
     """
     plain = OmegaConf.to_container(given, resolve=True) if isinstance(given, DictConfig) else dict(given)
     assert isinstance(plain, dict)
-    merged = OmegaConf.merge(OmegaConf.structured(ReproConf), {**plain, "run_mode": None})
+    plain["run_mode"] = None
+    merged = OmegaConf.merge(OmegaConf.structured(ReproConf), plain)
     options = OmegaConf.to_object(merged)
     assert isinstance(options, ReproConf)
     options.allow = _texts("allow", options.allow)
