@@ -24,6 +24,8 @@ from repro_hydra.record.schema import JSON
 
 _HEAD_BYTES = 2048
 _NAME = re.compile(rb"^Name:[ \t]*(.+?)[ \t]*\r?$", re.MULTILINE)
+_FOLDER = re.compile(r"([A-Za-z0-9].*?)-([^-]+)(?:-py[0-9.]+)?\.(?:dist|egg)-info")
+"""Where the metadata is damaged; "~orch-2.0.dist-info" is what a broken uninstall left."""
 _VERSION = re.compile(rb"^Version:[ \t]*(.+?)[ \t]*\r?$", re.MULTILINE)
 
 
@@ -59,7 +61,7 @@ def _describe(metadata: importlib.metadata.Distribution) -> Distribution | None:
     name, version = _name_and_version(metadata)
     if not name:
         return None  # leftovers of a broken uninstall ("~orch"): a folder without metadata
-    installer = (metadata.read_text("INSTALLER") or "").strip() or None
+    installer = (_read(metadata, "INSTALLER") or "").strip() or None
     direct_url = _direct_url(metadata)
     if direct_url is not None:
         return _from_direct_url(name, version, installer, direct_url)
@@ -88,12 +90,21 @@ def _name_and_version(metadata: importlib.metadata.Distribution) -> tuple[str | 
             name, version = _NAME.search(head), _VERSION.search(head)
             if name and version:
                 return name.group(1).decode(errors="replace"), version.group(1).decode(errors="replace")
-    fields = metadata.metadata
+        match = _FOLDER.fullmatch(folder.name)
+        return (match[1], match[2]) if match else (None, None)
+    fields = metadata.metadata  # in a zip file, or from a finder of somebody's own
     return (fields["Name"], fields["Version"]) if fields is not None else (None, None)
 
 
+def _read(metadata: importlib.metadata.Distribution, name: str) -> str | None:
+    try:
+        return metadata.read_text(name)
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
 def _direct_url(metadata: importlib.metadata.Distribution) -> dict[str, JSON] | None:
-    text = metadata.read_text("direct_url.json")
+    text = _read(metadata, "direct_url.json")
     if text is None:
         return None
     try:
