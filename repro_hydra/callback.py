@@ -244,9 +244,9 @@ def _entry(program: Any) -> dict[str, Any]:
 
 
 def _remember(place: Path) -> None:
-    from repro_hydra.record.places import remember_place
+    from repro_hydra.record.places import project_of, remember_place
 
-    remember_place(Path.cwd(), place)
+    remember_place(project_of(Path.cwd()), place)
 
 
 def wrap_next_task(wrap: Callable[[Any], Callable[[DictConfig], Any]]) -> None:

@@ -47,4 +47,3 @@ def start(command: Sequence[str], environ: Mapping[str, str], threads: int | Non
         return 2
     sys.stdout.flush()
     os.execve(program, list(command), environment_for(command, environ, threads))  # noqa: S606 (no shell wanted)
-    return 1

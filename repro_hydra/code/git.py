@@ -1,6 +1,6 @@
 """Asking git, by its own command line.
 
-GitPython would wrap the same processes, but its import alone takes 70 to 80 ms (GitPython 3.2.1, Python 3.11),
+GitPython would wrap the same processes, but its import alone takes 70 to 83 ms (GitPython 3.2.1, Python 3.11),
 more than the whole of a capture may; a git process takes 2 to 3 ms.
 
 The user's settings are kept where they say what the content is (ignored files, line ends, filters, trusted

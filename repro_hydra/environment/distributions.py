@@ -1,7 +1,7 @@
 """Every installed distribution, with its version and origin.
 
 `importlib.metadata` finds them; its own way to a name and a version parses the whole METADATA with the email
-package (80 distributions: 45 ms). Here the first lines of that file are read (80 distributions: 6 ms).
+package (65 distributions: 26 ms). Here the first lines of that file are read (65 distributions: 3 ms).
 """
 
 from __future__ import annotations

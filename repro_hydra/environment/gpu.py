@@ -1,7 +1,7 @@
 """The GPUs of the machine, asked without touching CUDA in this process.
 
 Asking torch would initialise CUDA here: memory on each device, and no fork afterwards. `nvidia-smi` is a process
-of its own; it takes its time (0.05 s to 1 s), so it is started first and read last.
+of its own that takes its time, so it is started first and read last.
 """
 
 from __future__ import annotations

@@ -110,7 +110,7 @@ _PRIVATE_KEY = r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----"
 _FORMS = re.compile(
     rf"{_TOKENS}|{_PRIVATE_KEY}.*?(?:-----END (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----|\Z)", re.DOTALL
 )
-_URL_CREDENTIALS = re.compile(r"\b([a-zA-Z][a-zA-Z0-9+.-]*)://([^\s/?#'\"<>]+)@")
+_URL_CREDENTIALS = re.compile(r"\b([a-zA-Z][a-zA-Z0-9+.-]{0,30})://([^\s/?#'\"<>]+)@")
 _URL_PARAMETER = re.compile(
     r"([?&](?:access_token|token|api_?key|sig|signature|x-amz-(?:signature|credential|security-token)|password"
     r"|client_secret|sas_token)=)([^&\s#'\"]+)",
@@ -121,9 +121,12 @@ _AUTHORIZATION = re.compile(
     r"|(\bbearer\s+)(?=[^\s0-9]*[0-9])([A-Za-z0-9._~+/-]{20,}=*)",
     re.IGNORECASE,
 )
-_QUOTED_ASSIGNMENT = re.compile(r"([A-Za-z_][\w.-]*)(['\"]?\s*[:=]\s*)(['\"])((?:(?!\3)[^\n\\]|\\.)+)\3")
-_ASSIGNMENT = re.compile(r"([A-Za-z_][\w.-]*)=(?![^\s'\"(),;&]*\()([^\s'\"(),;&]+)")
-_INNER_PAIR = re.compile(r"([A-Za-z_][\w.-]*)(\s*:\s*)([^\s,{}\[\]'\":][^,{}\[\]]*)")
+# The look-behinds let a name begin only where a word does: without them a long blob takes quadratic time.
+_QUOTED_ASSIGNMENT = re.compile(
+    r"(?<![\w.-])(-*[A-Za-z_][\w.-]*)(['\"]?\s*[:=]\s*)(['\"])((?:(?!\3)[^\n\\]|\\.)+)\3"
+)
+_ASSIGNMENT = re.compile(r"(?<![\w.-])(-*[A-Za-z_][\w.-]*)=(?![^\s'\"(),;&]*\()([^\s'\"(),;&]+)")
+_INNER_PAIR = re.compile(r"(?<![\w.-])(-*[A-Za-z_][\w.-]*)(\s*:\s*)([^\s,{}\[\]'\":][^,{}\[\]]*)")
 """A pair in a mapping of Hydra's override grammar: ``login={user: me, password: x}``."""
 
 
@@ -262,10 +265,10 @@ _FILE_FORMS = re.compile(
     rf"(?P<pem>{_PRIVATE_KEY}(?:\\n|[\s\"'+])+(?:[A-Za-z-]+: [^\n]*\s+)*[A-Za-z0-9+/=]{{40}})|{_TOKENS}".encode()
 )
 _FILE_CLUES = (
-    b"PRIVATE KEY", b"AKIA", b"ASIA", b"ghp_", b"gho_", b"ghu_", b"ghs_", b"ghr_", b"github_pat_", b"glpat-", b"sk-",
-    b"k_live_", b"xox", b"hf_", b"AIza", b"eyJ",
+    b"-----BEGIN ", b"AKIA", b"ASIA", b"ghp_", b"gho_", b"ghu_", b"ghs_", b"ghr_", b"github_pat_", b"glpat-", b"sk-",
+    b"sk_live_", b"rk_live_", b"xox", b"hf_", b"AIza", b"eyJ",
 )  # fmt: skip
-"""One of these stands in whatever `_FILE_FORMS` finds: a search for a plain text is fifty times as fast."""
+"""What `_FILE_FORMS` finds begins with one of these. To search 10 MB for each takes 0.1 s, for the pattern 1.1 s."""
 _FORM_NAMES = {
     "pem": "a private key",
     "aws": "an AWS access key",
@@ -281,9 +284,16 @@ _FORM_NAMES = {
 
 def find_secret(data: bytes) -> tuple[str, int] | None:
     """What in a file's content looks like a secret, as its kind and line; None where nothing does."""
-    if not any(clue in data for clue in _FILE_CLUES):
+    first: re.Match[bytes] | None = None
+    for clue in _FILE_CLUES:
+        end = len(data) if first is None else first.start()
+        position = data.find(clue, 0, end)
+        while position >= 0:
+            match = _FILE_FORMS.match(data, position)
+            if match is not None:
+                first = match
+                break
+            position = data.find(clue, position + 1, end)
+    if first is None:
         return None
-    match = _FILE_FORMS.search(data)
-    if match is None:
-        return None
-    return _FORM_NAMES[match.lastgroup or "sk"], data.count(b"\n", 0, match.start()) + 1
+    return _FORM_NAMES[first.lastgroup or "sk"], data.count(b"\n", 0, first.start()) + 1

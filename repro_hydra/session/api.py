@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from repro_hydra.code import snapshot_code
 from repro_hydra.config import MODES, Mode, ReproConf
 from repro_hydra.program import NoProgram, describe_program
-from repro_hydra.record.places import remember_place
+from repro_hydra.record.places import project_of, remember_place
 from repro_hydra.record.schema import RunRecord
 from repro_hydra.session.check import check_interpreter, check_start
 from repro_hydra.session.claim import check_directory, reserve_stamped
@@ -87,7 +87,7 @@ def session(
         code = snapshot_code(checked.code)
     if stamped:
         directory = reserve_stamped(directory)
-    remember_place(Path.cwd(), directory.parent)
+    remember_place(project_of(Path.cwd()), directory.parent)
     plan = Plan(
         options=chosen,
         argv=list(sys.argv),

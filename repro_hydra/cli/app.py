@@ -1,0 +1,108 @@
+"""The commands and their options; each command's work is in a module of its own, imported when it is used."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from repro_hydra.cli.errors import told_plainly
+
+app = typer.Typer(
+    name="repro-hydra",
+    help="Runs that can be run again: look at their records, and aggregate over seeds.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from repro_hydra import __version__
+
+        print(f"repro-hydra {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _top(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+) -> None:
+    """Runs that can be run again: look at their records, and aggregate over seeds."""
+
+
+@app.command("run", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+def run_command(
+    command: Annotated[list[str], typer.Argument(help="The program and its arguments, after `--`.")],
+    threads: Annotated[
+        int | None,
+        typer.Option(min=1, help="Threads of the numeric libraries; by default what COMMAND says, or 1."),
+    ] = None,
+) -> None:
+    """Start COMMAND with the right environment at once, so that no second start is needed."""
+    from repro_hydra.cli import run
+
+    raise SystemExit(run.start(command, os.environ, threads))
+
+
+@app.command("list")
+def list_command(
+    roots: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[ROOT]...", help="Folders; by default every place this project wrote to."),
+    ] = None,
+    sort: Annotated[
+        str, typer.Option(help="created_at (newest first), name, seed, status or duration_s.")
+    ] = "created_at",
+    limit: Annotated[int | None, typer.Option(min=1, help="Show this many at the most.")] = None,
+    json: Json = False,
+) -> None:
+    """List the runs below the roots, newest first."""
+    from repro_hydra.cli import list_runs
+
+    with told_plainly("list"):
+        list_runs.run(roots or [], sort=sort, limit=limit, json=json)
+
+
+@app.command("show")
+def show_command(
+    run: Annotated[str, typer.Argument(help="A run directory, or a run id (a unique beginning will do).")],
+    json: Json = False,
+) -> None:
+    """Show one run's record, on one page."""
+    from repro_hydra.cli import show
+
+    with told_plainly("show"):
+        show.run(run, json=json)
+
+
+@app.command("aggregate")
+def aggregate_command(
+    dirs: Annotated[
+        list[Path], typer.Argument(metavar="DIR...", help="Run or sweep directories, or folders of them.")
+    ],
+    metric: Annotated[
+        list[str] | None, typer.Option(help="A metric to show; repeatable. By default all of them.")
+    ] = None,
+    by: Annotated[
+        list[str] | None,
+        typer.Option(help="A config key that makes a configuration; repeatable. By default all."),
+    ] = None,
+    confidence: Annotated[float, typer.Option(help="Of the intervals.")] = 0.95,
+    form: Annotated[str, typer.Option("--format", help="table, json, csv or markdown.")] = "table",
+    json: Json = False,
+) -> None:
+    """Aggregate over seeds: a row for each configuration and metric."""
+    from repro_hydra.cli import aggregate
+
+    with told_plainly("aggregate"):
+        aggregate.run(
+            dirs, metrics=metric or [], by=by or [], confidence=confidence, form="json" if json else form
+        )

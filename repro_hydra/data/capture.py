@@ -1,0 +1,236 @@
+"""What a run records of its datasets, and whether they are still the same when it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from repro_hydra.data.cache import StatCache
+from repro_hydra.data.errors import DataError, DataMisuse, shown
+from repro_hydra.data.project import dataset_path
+from repro_hydra.data.read import Progress
+from repro_hydra.data.registry import Registry
+from repro_hydra.data.scan import Options, scan
+from repro_hydra.data.versions import data_add
+from repro_hydra.record.data import (
+    VERSION_LENGTH,
+    DataCoverage,
+    DataException,
+    DataRecord,
+    DatasetRecord,
+    DataVersion,
+)
+from repro_hydra.record.schema import Finding
+
+WATCHED = "the declared datasets: when the run starts and when it ends"
+NOT_WATCHED = "files that the job reads without declaring them"
+
+
+def describe_dataset(
+    name: str,
+    path: str | Path,
+    *,
+    ignore: Sequence[str] = (),
+    executable: bool = True,
+    shown_path: str | None = None,
+    versions: Sequence[DataVersion] = (),
+    cache: StatCache | None = None,
+    paranoid: bool = False,
+    progress: Progress | None = None,
+) -> DatasetRecord:
+    """One dataset as it lies there now, for ``data.json``.
+
+    Parameters
+    ----------
+    shown_path : str, optional
+        How the record writes the path; by default as it was given.
+    versions : sequence of DataVersion
+        What the registry holds, for `registered`.
+    cache : StatCache, optional
+        None reads every file.
+
+    Raises
+    ------
+    DataError
+        It can't be read; `DataMisuse` where nothing is there.
+    """
+    found = scan(
+        Path(path), Options(tuple(ignore), executable), cache=cache, paranoid=paranoid, progress=progress
+    )
+    snapshot = found.snapshot
+    return DatasetRecord(
+        name=name,
+        path=shown_path if shown_path is not None else shown(str(path).encode("utf-8", "surrogateescape")),
+        version=found.digest[:VERSION_LENGTH],
+        digest=found.digest,
+        size_bytes=snapshot.size_bytes,
+        files=snapshot.files,
+        kind=snapshot.kind,
+        ignore=list(ignore),
+        executable=executable,
+        registered=any(v.name == name and v.digest == found.digest for v in versions),
+        files_read=found.files_read,
+        exceptions=[DataException(path=shown(where), reason=reason) for where, reason in snapshot.exceptions],
+        exceptions_total=snapshot.exceptions_total,
+    )
+
+
+def capture_data(
+    datasets: Mapping[str, str],
+    *,
+    base: Path,
+    project: Path,
+    root: str | None = None,
+    ignore: Sequence[str] = (),
+    auto_version: bool = False,
+    verify: bool = True,
+    paranoid: bool = False,
+    cache: StatCache | None = None,
+    progress: Progress | None = None,
+) -> tuple[DataRecord, list[Finding]]:
+    """The declared datasets as ``data.json`` holds them, and what stands against starting with them.
+
+    Never raises for what it finds: a dataset that can't be read is a finding and has no entry.
+
+    Parameters
+    ----------
+    datasets : mapping
+        Name to path, as in `data.datasets`.
+    base : Path
+        What relative paths are relative to: where the run was started.
+    project : Path
+        The folder of the registry (`find_project`).
+    auto_version : bool
+        Register content that the registry does not know, instead of holding it against what it knows.
+    verify : bool
+        Hold a dataset that the registry knows by name against its versions.
+    """
+    registry = Registry(project)
+    findings: list[Finding] = []
+    try:
+        versions = registry.read()
+    except DataError as error:
+        versions, auto_version = [], False
+        findings.append(
+            Finding(id="data-registry", severity="blocks", message=str(error), file=str(registry.file))
+        )
+    records: list[DatasetRecord] = []
+    for name, path in datasets.items():
+        place = dataset_path(path, base, root)
+        known = sorted((v for v in versions if v.name == name), key=lambda v: v.updated_at)
+        # A version's own options decide what is part of it, unless the run has some of its own.
+        options = Options(
+            tuple(ignore or (known[-1].ignore if known else ())), known[-1].executable if known else True
+        )
+        try:
+            record = describe_dataset(
+                name,
+                place,
+                ignore=options.ignore,
+                executable=options.executable,
+                shown_path=path,
+                versions=versions,
+                cache=cache,
+                paranoid=paranoid,
+                progress=progress,
+            )
+            if auto_version and not record.registered:
+                data_add(
+                    place,
+                    name,
+                    "registered by a run (data.auto_version)",
+                    ignore=options.ignore,
+                    executable=options.executable,
+                    project=project,
+                    cache=cache,
+                )
+                record = msgspec.structs.replace(record, registered=True)
+        except DataError as error:
+            kind = "data-missing" if isinstance(error, DataMisuse) else "data-unreadable"
+            findings.append(Finding(id=f"{kind}:{name}", severity="blocks", message=str(error), file=path))
+            continue
+        records.append(record)
+        findings += _held_against_registry(record, known, verify)
+        findings += _uncovered(record)
+    coverage = DataCoverage(watched=[WATCHED] if records else [], not_watched=[NOT_WATCHED])
+    return DataRecord(datasets=records, coverage=coverage), findings
+
+
+def changed_meanwhile(
+    record: DataRecord,
+    *,
+    base: Path,
+    root: str | None = None,
+    cache: StatCache | None = None,
+    paranoid: bool = False,
+) -> list[Finding]:
+    """What became of the datasets since `record` was made: a finding for each that is not the same any more.
+
+    To be asked when the job has ended; with the cache that `capture_data` had it costs a walk.
+    """
+    findings = []
+    for was in record.datasets:
+        try:
+            now = describe_dataset(
+                was.name,
+                dataset_path(was.path, base, root),
+                ignore=was.ignore,
+                executable=was.executable,
+                cache=cache,
+                paranoid=paranoid,
+            )
+        except DataError as error:
+            what = str(error)
+        else:
+            if now.digest == was.digest:
+                continue
+            what = f"{was.path}: expected {was.version}, as when the run started, found {now.version}"
+        findings.append(
+            Finding(
+                id=f"data-changed-meanwhile:{was.name}",
+                severity="may_change_bits",
+                message=f"{what}. The run may have read either: let it write elsewhere, or run it again",
+                file=was.path,
+            )
+        )
+    return findings
+
+
+def _held_against_registry(
+    record: DatasetRecord, known: Sequence[DataVersion], verify: bool
+) -> list[Finding]:
+    if not verify or not known or record.registered:
+        return []
+    newest = known[-1]
+    options = "" if record.ignore == newest.ignore else f" (it was registered with ignore={newest.ignore})"
+    return [
+        Finding(
+            id=f"data-changed:{record.name}",
+            severity="blocks",
+            message=(
+                f"{record.path}: expected {record.name}@{newest.version}, found {record.version}, which is not "
+                f"registered{options}. Run: repro-hydra data diff {record.name}, then get the data back or run: "
+                f"repro-hydra data add {newest.path} --name {record.name}"
+            ),
+            file=record.path,
+        )
+    ]
+
+
+def _uncovered(record: DatasetRecord) -> list[Finding]:
+    if not record.exceptions_total:
+        return []
+    first = record.exceptions[0]
+    return [
+        Finding(
+            id=f"data-not-covered:{record.name}",
+            severity="may_change_bits",
+            message=(
+                f"{record.path}: {record.exceptions_total} of its entries are not covered by its digest, first "
+                f"{first.path}: {first.reason}. Declare what they lead to as a dataset of its own, or ignore them"
+            ),
+            file=record.path,
+        )
+    ]

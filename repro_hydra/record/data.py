@@ -1,0 +1,164 @@
+"""``data.json`` of the record, a line of the dataset registry, and what the data commands print."""
+
+# ruff: noqa: RUF012 (msgspec gives each struct its own copy of an empty list)
+from __future__ import annotations
+
+from typing import Literal
+
+from repro_hydra.record.schema import SCHEMA, Part, Severity
+
+DatasetKind = Literal["file", "directory"]
+EntryKind = Literal["file", "directory", "symlink", "fifo", "socket", "block", "character"]
+
+VERSION_LENGTH = 12
+"""A version is called by so many characters of its digest; commands take any unique prefix."""
+
+
+class DataException(Part, frozen=True, kw_only=True):
+    """Something inside a dataset that its digest can't vouch for (a FIFO, a link that leads out of it)."""
+
+    path: str
+    reason: str
+
+
+class DatasetRecord(Part, frozen=True, kw_only=True):
+    """One dataset as a run found it."""
+
+    name: str
+    path: str
+    version: str
+    digest: str
+    size_bytes: int
+    files: int
+    kind: DatasetKind = "directory"
+    ignore: list[str] = []
+    executable: bool = True
+    """Whether executable bits are part of the digest."""
+    registered: bool = False
+    """Whether the project's registry knows this content under this name."""
+    files_read: int = 0
+    """How many files were read for it; the others were known by their stat from an earlier reading."""
+    exceptions: list[DataException] = []
+    exceptions_total: int = 0
+    """Their number; the list holds the first ones only."""
+
+
+class UndeclaredInput(Part, frozen=True, kw_only=True):
+    """A file that the job read and that neither the snapshot nor a declared dataset holds."""
+
+    path: str
+    digest: str | None = None
+    """None: it could not be read any more."""
+    size_bytes: int | None = None
+    reason: str | None = None
+
+
+class DataCoverage(Part, frozen=True, kw_only=True):
+    """What was watched, and what could not be."""
+
+    watched: list[str] = []
+    not_watched: list[str] = []
+
+
+class DataRecord(Part, frozen=True, kw_only=True):
+    """``data.json``."""
+
+    schema: str = SCHEMA
+    datasets: list[DatasetRecord] = []
+    undeclared: list[UndeclaredInput] = []
+    coverage: DataCoverage = DataCoverage()
+
+
+class DataVersion(Part, frozen=True, kw_only=True):
+    """One version of a dataset: one line of the registry."""
+
+    schema: str = SCHEMA
+    name: str
+    version: str
+    digest: str
+    kind: DatasetKind
+    path: str
+    """Relative to the project where it lies below it, with forward slashes."""
+    size_bytes: int
+    files: int
+    descriptions: list[str] = []
+    source: str | None = None
+    """Where the data came from, in its owner's words: an address, a DOI."""
+    created_at: str
+    updated_at: str
+    ignore: list[str] = []
+    executable: bool = True
+
+
+class DataVersionDocument(Part, frozen=True, kw_only=True):
+    """What ``data add``, ``data show`` and ``data list`` print of a version."""
+
+    name: str
+    version: str
+    digest: str
+    path: str
+    size_bytes: int
+    files: int
+    description: str | None
+    source: str | None
+    created_at: str
+    kind: DatasetKind
+    ignore: list[str]
+    executable: bool
+
+
+class ManifestHeader(Part, frozen=True, kw_only=True):
+    """The first line of a dataset's manifest."""
+
+    schema: str = SCHEMA
+    digest: str
+    kind: DatasetKind
+    entries: int
+
+
+class ManifestLine(Part, frozen=True, kw_only=True, omit_defaults=True):
+    """One file, directory or link of a dataset."""
+
+    path: str
+    """Relative to the dataset, ``.`` for a dataset that is one file."""
+    kind: EntryKind = "file"
+    size_bytes: int | None = None
+    blake3: str | None = None
+    executable: bool = False
+    target: str | None = None
+    path_hex: str | None = None
+    """The exact bytes, where they are not UTF-8; `path` is then only for reading."""
+    target_hex: str | None = None
+
+
+class Renamed(Part, frozen=True, kw_only=True):
+    old: str
+    new: str
+
+
+class DataDiff(Part, frozen=True, kw_only=True):
+    """What ``data diff`` print."""
+
+    a: str
+    b: str
+    same: bool
+    added: list[str] = []
+    removed: list[str] = []
+    changed: list[str] = []
+    renamed: list[Renamed] = []
+
+
+class DataFinding(Part, frozen=True, kw_only=True):
+    """One thing that ``data verify`` has to say, and what to do about it."""
+
+    id: str
+    severity: Severity
+    message: str
+    remedy: str
+
+
+class DataVerdict(Part, frozen=True, kw_only=True):
+    """What ``data verify`` print."""
+
+    ok: bool
+    findings: list[DataFinding] = []
