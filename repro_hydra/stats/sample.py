@@ -102,6 +102,7 @@ def mean_and_std(values: Sequence[float]) -> tuple[float, float]:
     exponent = math.frexp(max(-lowest, highest))[1]
     scaled = [math.ldexp(value, -exponent) for value in values]
     mean = math.fsum(scaled) / n
+    mean += math.fsum([*scaled, *[-mean] * n]) / n  # what the division and its sum rounded away
     residuals = [value - mean for value in scaled]
     squares = math.fsum(r * r for r in residuals) - math.fsum(residuals) ** 2 / n
     std = math.sqrt(max(squares, 0.0) / (n - 1))
