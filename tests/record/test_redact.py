@@ -155,6 +155,8 @@ def test_urls_lose_their_credentials(url: str, clean: str) -> None:
         "{'api_key': 'hunter2', 'n': 1}",
         '{"token": "hunter2"}',
         "wandb.api_key=hunter2,seed=1",
+        "python x.py --token=hunter2 --seed=1",
+        "-token='hunter2'",
         "outputs/wandb.api_key=hunter2/0",
         "Authorization: Basic hunter2hunter2",
         "Authorization: Bearer hunter2hunter2hunter2",
@@ -202,3 +204,20 @@ def test_a_whole_config_takes_milliseconds() -> None:
     start = time.perf_counter()
     assert redact(config) is config
     assert time.perf_counter() - start < 0.1
+
+
+@pytest.mark.parametrize("blob", ["0f" * 500_000 + "=", "a." * 500_000 + "://=:", "x-" * 500_000 + ":"])
+def test_a_long_blob_takes_linear_time(blob: str) -> None:
+    start = time.perf_counter()
+    assert redact_text(blob) == blob
+    assert redact_argv([f"key={{{blob}}}"]) == [f"key={{{blob}}}"]
+    assert time.perf_counter() - start < 3
+
+
+def test_a_secret_in_a_large_binary_file_is_found_in_no_time() -> None:
+    noise = bytes(range(256)) * 20_000
+    start = time.perf_counter()
+    kind_and_line = find_secret(noise + b" " + TOKENS["github"].encode() + b" " + noise)
+    assert kind_and_line is not None
+    assert kind_and_line[0] == "a GitHub token"
+    assert time.perf_counter() - start < 1
