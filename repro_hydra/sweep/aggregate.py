@@ -6,7 +6,6 @@ as missing, so that a bad one which was deleted shows. The statistics are `repro
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
@@ -291,8 +290,3 @@ def _number(run: RunFacts, name: str | None) -> float | None:
 def _by_seed(run: RunFacts) -> tuple[bool, float, str, str]:
     is_number = isinstance(run.seed, (int, float))
     return (not is_number, float(run.seed) if is_number else 0.0, str(run.seed), run.dir)
-
-
-def count_left_out(left_out: Iterable[LeftOut]) -> Counter[str]:
-    """How many runs were left out for each kind of reason: the first word of it."""
-    return Counter(item.reason.partition(":")[0] for item in left_out)

@@ -8,8 +8,11 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from repro_hydra.record.schema import JSON
 from repro_hydra.sweep.aggregate import Aggregate, AggregateRow
+from repro_hydra.sweep.table import Column, clean, lay_out
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -17,6 +20,11 @@ if TYPE_CHECKING:
 _UNDEFINED = "—"
 _MOST_LEFT_OUT = 20
 _WIDE = 1000
+_DIGITS = 5
+_MOST_DIGITS = 15  # a double has no more to tell
+_NAMES = 2  # the first columns are words, the rest are numbers
+_DROPPED = {"median": 4, "min": 3, "max": 3, "CoV": 2, "std": 1}
+"""What goes first where a terminal is too narrow."""
 
 
 def plain_console() -> Console:
@@ -27,7 +35,7 @@ def plain_console() -> Console:
     return console if console.is_terminal else Console(width=_WIDE)
 
 
-def number(value: float | None, digits: int = 5) -> str:
+def number(value: float | None, digits: int = _DIGITS) -> str:
     """A number with `digits` significant digits; a dash for what is undefined."""
     if value is None:
         return _UNDEFINED
@@ -36,7 +44,12 @@ def number(value: float | None, digits: int = 5) -> str:
 
 def config_words(config: dict[str, JSON]) -> str:
     """The keys in which a row's configuration differs from the others'."""
-    return " ".join(f"{key}={value}" for key, value in config.items()) or "(one configuration)"
+    return " ".join(f"{key}={_as_written(value)}" for key, value in config.items()) or "(one configuration)"
+
+
+def _as_written(value: JSON) -> str:
+    """As an override has it: ``true`` and ``null``, not ``True`` and ``None``."""
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
 def header(row: AggregateRow | None, confidence: float) -> list[str]:
@@ -62,47 +75,67 @@ def header(row: AggregateRow | None, confidence: float) -> list[str]:
 def cells(row: AggregateRow) -> list[str]:
     """One row, as text."""
     interval = _UNDEFINED
+    digits = _digits(row)
     if row.ci_low is not None and row.ci_high is not None:
-        interval = f"{number(row.ci_low)} … {number(row.ci_high)}"
+        interval = f"{number(row.ci_low, digits)} … {number(row.ci_high, digits)}"
     count = str(row.n) if row.planned is None else f"{row.n} of {row.planned}"
     return [
         config_words(row.config),
         row.metric or _UNDEFINED,
         count,
-        number(row.mean),
+        number(row.mean, digits),
         number(row.std, 4),
         interval,
         number(row.coefficient_of_variation, 4),
-        number(row.min),
-        number(row.median),
-        number(row.max),
+        number(row.min, digits),
+        number(row.median, digits),
+        number(row.max, digits),
         str(row.failed),
         _UNDEFINED if row.missing is None else str(row.missing),
     ]
 
 
+def _digits(row: AggregateRow) -> int:
+    """Significant digits that show two digits of the spread, however small it is beside the values."""
+    largest = max((abs(value) for value in (row.mean, row.min, row.max) if value is not None), default=0.0)
+    if not row.std or not largest:
+        return _DIGITS
+    needed = math.floor(math.log10(largest)) - math.floor(math.log10(row.std)) + 2
+    return min(max(_DIGITS, needed), _MOST_DIGITS)
+
+
 def render_aggregate(aggregate: Aggregate, console: Console, *, confidence: float = 0.95) -> None:
     """Print `aggregate` on `console`: the table, its notes, and what it left out.
 
-    Make `console` with `plain_console`, so that off a terminal no line is folded.
+    On a terminal the columns that say least are left away until the table fits.
     """
-    from rich.table import Table
+    width = console.width if console.is_terminal else None
+    text = aggregate_text(aggregate, confidence=confidence, width=width, colour=is_coloured(console))
+    console.out(text, highlight=False, end="")
 
+
+def is_coloured(console: Console) -> bool:
+    """Whether to paint: a terminal, and nobody asked for none (``NO_COLOR``)."""
+    return console.is_terminal and not console.no_color
+
+
+def aggregate_text(
+    aggregate: Aggregate, *, confidence: float = 0.95, width: int | None = None, colour: bool = False
+) -> str:
+    """What `render_aggregate` prints; `width` and `colour` as in `repro_hydra.sweep.table.lay_out`."""
     rows = aggregate.rows
     names = header(rows[0] if rows else None, confidence)
     body = [cells(row) for row in rows]
     shown = _columns_that_say_something(body, len(names))
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for index in shown:
-        table.add_column(names[index], justify="left" if index < 2 else "right", overflow="fold")
-    for row in body:
-        table.add_row(*(row[index] for index in shown))
+    columns = [
+        Column(names[index], right=index >= _NAMES, drop=_DROPPED.get(names[index], 0)) for index in shown
+    ]
+    table = ""
     if body:
-        console.print(table)
-    for note in notes_of(rows):
-        console.print(note, highlight=False, markup=False, soft_wrap=True)
-    for line in left_out_lines(aggregate):
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        table = lay_out(
+            columns, [[row[index] for index in shown] for row in body], width=width, colour=colour
+        )
+    return table + "".join(f"{clean(line)}\n" for line in [*notes_of(rows), *left_out_lines(aggregate)])
 
 
 def notes_of(rows: Iterable[AggregateRow]) -> list[str]:
@@ -136,7 +169,7 @@ def to_csv(aggregate: Aggregate) -> str:
         values = [getattr(row, name) for name in fields]
         writer.writerow(
             [
-                *(row.config.get(key, "") for key in keys),
+                *(_as_written(row.config[key]) if key in row.config else "" for key in keys),
                 *("" if value is None else value for value in values),
                 " ".join(map(str, row.seeds)),
                 "; ".join(row.notes),
@@ -151,11 +184,11 @@ def to_markdown(aggregate: Aggregate, *, confidence: float = 0.95) -> str:
     lines = [_markdown_row(names), _markdown_row([":--", ":--", *["--:"] * (len(names) - 2)])]
     lines += [_markdown_row(cells(row)) for row in aggregate.rows]
     notes = [*notes_of(aggregate.rows), *left_out_lines(aggregate)]
-    return "\n".join([*lines, "", *(f"- {note}" for note in notes)]).rstrip() + "\n"
+    return "\n".join([*lines, "", *(f"- {clean(note)}" for note in notes)]).rstrip() + "\n"
 
 
 def _markdown_row(values: Sequence[str]) -> str:
-    return "| " + " | ".join(value.replace("|", "\\|") for value in values) + " |"
+    return "| " + " | ".join(clean(value).replace("|", "\\|") for value in values) + " |"
 
 
 def _columns_that_say_something(body: Sequence[Sequence[str]], count: int) -> list[int]:
