@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from repro_hydra.cli.errors import NO, UserError
-from repro_hydra.cli.output import print_json
+from repro_hydra.cli.output import folders, print_json
 from repro_hydra.sweep.aggregate import UnknownMetric, aggregate
 from repro_hydra.sweep.group import UnknownKey
 from repro_hydra.sweep.render import left_out_lines, plain_console, render_aggregate, to_csv, to_markdown
@@ -20,9 +20,7 @@ def run(dirs: list[Path], *, metrics: list[str], by: list[str], confidence: floa
         raise UserError(f"--format: expected one of {', '.join(FORMATS)}, found {form!r}")
     if not 0 < confidence < 1:
         raise UserError(f"--confidence: expected a number between 0 and 1, found {confidence:g}")
-    for directory in dirs:
-        if not directory.is_dir():
-            raise UserError(f"{directory}: no such directory")
+    dirs = folders(dirs)
     try:
         found = aggregate(dirs, metrics=metrics or None, by=by or None, confidence=confidence)
     except (UnknownMetric, UnknownKey) as error:

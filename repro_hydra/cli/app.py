@@ -56,10 +56,16 @@ def run_command(
 def list_command(
     roots: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[ROOT]...", help="Folders; by default every place this project wrote to."),
+        typer.Argument(
+            metavar="[ROOT]...",
+            help="Folders, or run ids; by default every place this project wrote to.",
+        ),
     ] = None,
     sort: Annotated[
-        str, typer.Option(help="created_at (newest first), name, seed, status or duration_s.")
+        str,
+        typer.Option(
+            help="created_at, started_at (newest first), name, seed, status, duration_s or a metric."
+        ),
     ] = "created_at",
     limit: Annotated[int | None, typer.Option(min=1, help="Show this many at the most.")] = None,
     json: Json = False,
@@ -86,7 +92,8 @@ def show_command(
 @app.command("aggregate")
 def aggregate_command(
     dirs: Annotated[
-        list[Path], typer.Argument(metavar="DIR...", help="Run or sweep directories, or folders of them.")
+        list[Path],
+        typer.Argument(metavar="DIR...", help="Run or sweep directories, folders of them, or ids."),
     ],
     metric: Annotated[
         list[str] | None, typer.Option(help="A metric to show; repeatable. By default all of them.")

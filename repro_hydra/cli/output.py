@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 
+from repro_hydra.cli.errors import UserError
+from repro_hydra.record.find import resolve
+from repro_hydra.record.paths import RECORD_DIR
 from repro_hydra.record.places import known_places, project_of
 from repro_hydra.record.store import encode
 
@@ -21,13 +26,33 @@ def default_roots() -> list[Path]:
     return known_places(project_of(cwd), cwd=cwd)
 
 
+def folders(given: Sequence[Path]) -> list[Path]:
+    """The folders that somebody named: as they are, or by the id of a run or sweep in them.
+
+    Raises
+    ------
+    UserError
+        For a file.
+    UnresolvedReference
+        For what is neither a folder nor an id.
+    """
+    found = []
+    for path in given:
+        if path.is_dir():
+            # `.repro` stands for the run that it is the record of.
+            found.append(path.absolute().parent if path.name == RECORD_DIR else path)
+        elif path.exists():
+            raise UserError(f"{path}: expected a folder, found a file")
+        else:
+            found.append(Path(resolve(str(path), default_roots()).dir))
+    return found
+
+
 def now() -> datetime:
     return datetime.now(timezone.utc)
 
 
-def shorten_home(path: str) -> str:
-    """A path relative to the working directory where it lies below it."""
-    try:
-        return str(Path(path).relative_to(Path.cwd()))
-    except ValueError:
-        return path
+def shorten_home(path: str, base: str | None = None) -> str:
+    """A path relative to `base` (the working directory if not given) where it lies below it."""
+    base = base or os.getcwd()  # noqa: PTH109 (a string is wanted)
+    return path[len(base) + 1 :] if path.startswith(f"{base}{os.sep}") else path
