@@ -76,6 +76,7 @@ class ReproCallback(Callback):
         if self._parent is not None or process.rank_and_world(os.environ)[0] > 0:
             self._attach()
             return
+        self._check_order(config)
         interpreter = self._interpreter_findings()
         without_repro(config)
         directory, stamped = _output_directory(config, "hydra.run.dir")
@@ -144,6 +145,7 @@ class ReproCallback(Callback):
         from repro_hydra.launcher.door import SweepDoor
         from repro_hydra.launcher.frozen import without_repro
 
+        self._check_order(config)
         without_repro(config)
         directory, stamped = _output_directory(config, "hydra.sweep.dir")
         program = describe_program()
@@ -166,6 +168,18 @@ class ReproCallback(Callback):
         ).open()
 
     # ------------------------------------------------------------------ common to both
+
+    def _check_order(self, config: DictConfig) -> None:
+        """A nested group before its mode is undone by the mode, which brings all options: never in silence."""
+        keys = [override.lstrip("+").partition("=")[0] for override in config.hydra.overrides.task]
+        if "repro" not in keys:
+            return
+        mode = keys.index("repro")
+        early = [item for item, key in enumerate(keys[:mode]) if key.startswith("repro/")]
+        if early:
+            written = list(config.hydra.overrides.task)
+            right = " ".join([written[mode], *(written[item] for item in early)])
+            raise Misuse(f"{written[early[0]]}: expected after the mode, found before it. Run with: {right}")
 
     def _settle(self, findings: list[Finding], what: str) -> list[Finding]:
         """Waive what is waived, and stop for what blocks; or list it all and stop, with ``check_only``."""

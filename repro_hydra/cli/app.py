@@ -49,7 +49,8 @@ def run_command(
     """Start COMMAND with the right environment at once, so that no second start is needed."""
     from repro_hydra.cli import run
 
-    raise SystemExit(run.start(command, os.environ, threads))
+    with told_plainly("run"):
+        run.start(command, os.environ, threads)
 
 
 @app.command("list")

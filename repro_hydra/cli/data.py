@@ -6,14 +6,17 @@ import contextlib
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
-import msgspec
 import typer
 
-from repro_hydra import data
-from repro_hydra.data.read import Progress
-from repro_hydra.record.data import DataDiff, DataFinding, DataVerdict, DataVersion
+from repro_hydra.cli.errors import MISUSE, NO, UserError, told_plainly
+
+if TYPE_CHECKING:  # other commands import this module too, and need not wait for what it works with
+    from repro_hydra.data.read import Progress
+    from repro_hydra.record.data import DataDiff, DataVerdict, DataVersion
+
+_INTERRUPTED = 130
 
 app = typer.Typer(
     name="data",
@@ -51,35 +54,40 @@ def add(
     json: Json = False,
 ) -> None:
     """Register what lies at PATH as a version."""
-    with _answering(), _progress() as progress:
-        version = data.data_add(
-            path,
-            name,
-            description,
-            source=source,
-            ignore=ignore or (),
-            executable=executable,
-            paranoid=paranoid,
-            project=project,
-            progress=progress,
-        )
-    if json:
-        _print_json(data.document(version))
-    else:
-        _print_version(version)
+    from repro_hydra import data
+
+    with _answering("add"):
+        with _progress() as progress:
+            version = data.data_add(
+                path,
+                name,
+                description,
+                source=source,
+                ignore=ignore or (),
+                executable=executable,
+                paranoid=paranoid,
+                project=project,
+                progress=progress,
+            )
+        if json:
+            _print_json(data.document(version))
+        else:
+            _print_version(version)
 
 
 @app.command("list")
 def list_versions(project: Project = None, json: Json = False) -> None:
     """All registered versions, newest first."""
-    with _answering():
+    from repro_hydra import data
+
+    with _answering("list"):
         versions = data.data_list(project=project)
-    if json:
-        _print_json([data.document(version) for version in versions])
-    elif versions:
-        _print_table(versions)
-    else:
-        print("No dataset is registered. Run: repro-hydra data add PATH")
+        if json:
+            _print_json([data.document(version) for version in versions])
+        elif versions:
+            _print_table(versions)
+        else:
+            print("No dataset is registered. Run: repro-hydra data add PATH")
 
 
 @app.command()
@@ -91,12 +99,14 @@ def show(
     json: Json = False,
 ) -> None:
     """One version; of a name, its newest."""
-    with _answering():
+    from repro_hydra import data
+
+    with _answering("show"):
         version = data.data_show(reference, project=project)
-    if json:
-        _print_json(data.document(version))
-    else:
-        _print_version(version)
+        if json:
+            _print_json(data.document(version))
+        else:
+            _print_version(version)
 
 
 @app.command()
@@ -110,22 +120,26 @@ def verify(
     json: Json = False,
 ) -> None:
     """Is the data on disk what was registered? Exit status 1 where it is not."""
-    if everything and reference is not None:
-        _fail("data verify: expected a name or --all, found both", 2)
-    with _answering(), _progress() as progress:
+    from repro_hydra import data
+    from repro_hydra.record.data import DataFinding, DataVerdict
+
+    with _answering("verify"):
+        if everything and reference is not None:
+            raise UserError(f"expected a name or --all, found both --all and {reference}")
         try:
-            verdict = data.data_verify(reference, paranoid=paranoid, project=project, progress=progress)
+            with _progress() as progress:
+                verdict = data.data_verify(reference, paranoid=paranoid, project=project, progress=progress)
         except data.DataMisuse:
             raise
         except data.DataError as error:
             remedy = "repair the registry as the message says"
             finding = DataFinding(id="data-registry", severity="blocks", message=str(error), remedy=remedy)
             verdict = DataVerdict(ok=False, findings=[finding])
-    if json:
-        _print_json(verdict)
-    else:
-        _print_verdict(verdict)
-    raise typer.Exit(0 if verdict.ok else 1)
+        if json:
+            _print_json(verdict)
+        else:
+            _print_verdict(verdict)
+    raise typer.Exit(0 if verdict.ok else NO)
 
 
 @app.command()
@@ -138,31 +152,34 @@ def diff(
     json: Json = False,
 ) -> None:
     """Files added, removed, changed and renamed from V1 to V2. Exit status 1 where they differ."""
-    with _answering(), _progress() as progress:
-        difference = data.data_diff(a, b, project=project, progress=progress)
-    if json:
-        _print_json(difference)
-    else:
-        _print_diff(difference)
-    raise typer.Exit(0 if difference.same else 1)
+    from repro_hydra import data
+
+    with _answering("diff"):
+        with _progress() as progress:
+            difference = data.data_diff(a, b, project=project, progress=progress)
+        if json:
+            _print_json(difference)
+        else:
+            _print_diff(difference)
+    raise typer.Exit(0 if difference.same else NO)
 
 
 @contextlib.contextmanager
-def _answering() -> Iterator[None]:
-    """Errors as a line on stderr and an exit status: 2 for what makes no sense, 1 for what could not be done."""
-    try:
-        yield
-    except data.DataError as error:
-        _fail(str(error), 2 if isinstance(error, data.DataMisuse) else 1)
-    except OSError as error:
-        _fail(f"{error.filename or 'data'}: {error.strerror or error}", 1)
-    except KeyboardInterrupt:
-        _fail("interrupted; the registry is as it was", 130)
+def _answering(command: str) -> Iterator[None]:
+    """Errors as a message and an exit status: 2 for what makes no sense, 1 for what could not be done."""
+    from repro_hydra.data.errors import DataError, DataMisuse
 
-
-def _fail(message: str, status: int) -> NoReturn:
-    print(f"repro-hydra: {message}", file=sys.stderr)
-    raise typer.Exit(status)
+    with told_plainly(f"data {command}"):
+        try:
+            yield
+        except DataError as error:
+            raise UserError(str(error), MISUSE if isinstance(error, DataMisuse) else NO) from None
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise UserError(f"{error.filename or 'data'}: {error.strerror or error}", NO) from None
+        except KeyboardInterrupt:
+            raise UserError("interrupted; the registry is as it was", _INTERRUPTED) from None
 
 
 @contextlib.contextmanager
@@ -182,7 +199,9 @@ def _progress() -> Iterator[Progress | None]:
 
 
 def _print_json(value: object) -> None:
-    sys.stdout.write(msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n")
+    from repro_hydra.cli.output import print_json
+
+    print_json(value)
 
 
 def _print_version(version: DataVersion) -> None:
@@ -200,17 +219,13 @@ def _print_version(version: DataVersion) -> None:
 
 
 def _print_table(versions: Sequence[DataVersion]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for title in ("name", "version", "content", "path", "created", "description"):
-        table.add_column(title, overflow="fold")
+    rows = [("name", "version", "content", "path", "created", "description")]
     for v in versions:
-        # Texts of the user, in which brackets are no markup.
-        cells = (v.name, v.version, _counted(v), v.path, v.created_at[:19] + "Z", "; ".join(v.descriptions))
-        table.add_row(*(cell.replace("[", "\\[") for cell in cells))
-    Console().print(table)
+        created = v.created_at[:19] + "Z"
+        rows.append((v.name, v.version, _counted(v), v.path, created, "; ".join(v.descriptions)))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 def _print_verdict(verdict: DataVerdict) -> None:

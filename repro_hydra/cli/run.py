@@ -6,7 +6,9 @@ import os
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
+from typing import NoReturn
 
+from repro_hydra.cli.errors import UserError
 from repro_hydra.config import DeterminismConf
 from repro_hydra.determinism import required_variables
 
@@ -39,11 +41,16 @@ def threads_in(command: Sequence[str]) -> int | None:
     return None
 
 
-def start(command: Sequence[str], environ: Mapping[str, str], threads: int | None = None) -> int:
-    """Replace this process by `command`; returns a status only where that cannot be done."""
+def start(command: Sequence[str], environ: Mapping[str, str], threads: int | None = None) -> NoReturn:
+    """Replace this process by `command`.
+
+    Raises
+    ------
+    UserError
+        For a program that is not there.
+    """
     program = shutil.which(command[0], path=environ.get("PATH"))
     if program is None:
-        print(f"repro-hydra run: {command[0]}: no such program on PATH", file=sys.stderr)
-        return 2
+        raise UserError(f"{command[0]}: no such program on PATH")
     sys.stdout.flush()
     os.execve(program, list(command), environment_for(command, environ, threads))  # noqa: S606 (no shell wanted)

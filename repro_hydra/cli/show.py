@@ -3,83 +3,111 @@
 from __future__ import annotations
 
 import platform
+import shlex
+import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-from repro_hydra.cli.errors import UserError
+import msgspec
+
+from repro_hydra.cli.errors import NO, UserError
 from repro_hydra.cli.output import default_roots, now, print_json, shorten_home
-from repro_hydra.record.find import resolve
-from repro_hydra.record.manifest import digest_file
-from repro_hydra.record.paths import RunPaths
+from repro_hydra.record.find import read_result, resolve
+from repro_hydra.record.manifest import digest_file, read_manifest
+from repro_hydra.record.paths import RECORD_DIR, RunPaths
 from repro_hydra.record.schema import JSON, RunRecord
 from repro_hydra.record.status import shown_status
 from repro_hydra.record.store import RecordError, read, read_raw
+from repro_hydra.sweep.table import Column, clean, lay_out
+
+_MOST_FILES = 20
 
 
-def record_of(reference: str) -> dict[str, JSON]:
-    """The record's files as they are; null where one is absent."""
+def record_of(reference: str) -> tuple[dict[str, JSON], list[str]]:
+    """The record's files as they are, null where one is absent; and what of them cannot be read.
+
+    Raises
+    ------
+    RecordError
+        Where ``run.json`` itself cannot be read as one.
+    """
     located = resolve(reference, default_roots())
     if located.kind != "run":
         raise UserError(f"{reference}: that is a sweep. Run: repro-hydra aggregate {located.dir}")
     paths = RunPaths(Path(located.dir))
-    return {
-        "dir": located.dir,
-        "run": read_raw(paths.run),
-        "config": _read(paths.config),
-        "code": _read(paths.code),
-        "environment": _read(paths.environment),
-        "determinism": _read(paths.determinism),
-        "data": _read(paths.data),
-        "result": _read_result(located.dir),
-    }
+    problems: list[str] = []
 
+    def try_reading(path: Path, reader: Callable[[], JSON]) -> JSON:
+        try:
+            return reader() if path.exists() else None
+        except RecordError as error:
+            problems.append(str(error))
+            return None
 
-def _read(path: Path) -> JSON:
-    return read_raw(path) if path.exists() else None
-
-
-def _read_result(directory: str) -> JSON:
-    from repro_hydra.record.find import read_result
-
-    return read_result(directory)
+    run = read_raw(paths.run)
+    read(paths.run, RunRecord)
+    record = {"dir": located.dir, "run": run}
+    for name in ("config", "code", "environment", "determinism", "data"):
+        path = getattr(paths, name)
+        record[name] = try_reading(path, partial(read_raw, path))
+    record["result"] = try_reading(paths.result, lambda: read_result(located.dir))
+    return record, problems
 
 
 def run(reference: str, *, json: bool) -> None:
     """The command."""
-    record = record_of(reference)
+    record, problems = record_of(reference)
     if json:
         print_json(record)
     else:
-        for line in page(record):
-            print(line)
+        sys.stdout.write("".join(f"{clean(line)}\n" for line in page(record)))
+        sys.stdout.flush()
+    if problems:
+        raise UserError("\n".join(problems), NO)
 
 
 def page(record: dict[str, JSON]) -> list[str]:
     """The record in lines for people."""
     run_ = record["run"]
     paths = RunPaths(Path(record["dir"]))
-    status = _true_status(paths, run_)
+    status = shown_status(msgspec.convert(run_, RunRecord), host=platform.node(), now=now())
     lines = [
         f"run {run_['run_id']}" + (f"  {run_['name']}" if run_.get("name") else ""),
         f"  directory    {shorten_home(record['dir'])}",
         f"  status       {status}, mode {run_['mode']}, upheld: {run_.get('upheld')}",
         f"  started      {run_.get('started_at')}, took {_seconds(run_.get('duration_s'))}",
-        f"  command      {' '.join(run_.get('argv') or [])}",
+        f"  command      {shlex.join(run_.get('argv') or [])}",
         f"  where        {run_.get('user')}@{run_.get('host')}, Python {run_.get('python')}, in {run_.get('cwd')}",
         f"  seed         {run_.get('seed')} ({_seed_words(run_)})",
     ]
+    if run_.get("tags"):
+        lines.append(f"  tags         {', '.join(run_['tags'])}")
+    if run_.get("note"):
+        lines.append(f"  note         {run_['note']}")
     lines += _sweep_lines(run_) + _error_lines(run_) + _finding_lines(run_)
-    lines += _code_lines(record["code"]) + _environment_lines(record["environment"])
-    lines += _determinism_lines(record["determinism"]) + _result_lines(record["result"])
+    # The other files have no schema that was checked: a foreign one costs its part of the page, not the page.
+    for name, part in _PARTS.items():
+        try:
+            lines += part(record[name])
+        except (AttributeError, KeyError, TypeError, ValueError, IndexError):
+            lines += ["", f"{name}: not as this version of repro-hydra knows it; see the file, or --json"]
     if paths.manifest.exists():
-        lines += ["", f"manifest blake3:{digest_file(paths.manifest)}"]
+        lines += ["", *_manifest_lines(paths)]
     return lines
 
 
-def _true_status(paths: RunPaths, run_: JSON) -> str:
+def _manifest_lines(paths: RunPaths) -> list[str]:
+    digest = f"manifest blake3:{digest_file(paths.manifest)}"
     try:
-        return shown_status(read(paths.run, RunRecord), host=platform.node(), now=now())
-    except RecordError:
-        return str(run_.get("status"))
+        entries = read_manifest(paths).files
+    except RecordError as error:
+        return [digest, f"  unreadable   {error}"]
+    own = [entry for entry in entries if not entry.path.startswith(f"{RECORD_DIR}/")]
+    lines = [f"{digest}, {len(entries)} files; beside the record:"]
+    lines += [f"  {entry.blake3[:16]}  {entry.size_bytes:>12}  {entry.path}" for entry in own[:_MOST_FILES]]
+    more = len(own) - _MOST_FILES
+    return [*lines, f"  and {more} more"] if more > 0 else lines
 
 
 def _seconds(value: JSON) -> str:
@@ -146,13 +174,18 @@ def _environment_lines(environment: JSON) -> list[str]:
 def _determinism_lines(determinism: JSON) -> list[str]:
     if not determinism:
         return []
-    lines = ["", f"{'setting':<36}{'asked':<12}{'at entry':<12}{'at exit':<12}in force  how probed"]
     words = {True: "yes", False: "NO", None: "—"}
-    for row in determinism.get("settings", []):
-        asked, entry, left = (_word(row.get(key)) for key in ("asked", "entry", "exit"))
-        force = words.get(row.get("in_force"), "?")
-        lines.append(f"{row['name']:<36}{asked:<12}{entry:<12}{left:<12}{force:<10}{row.get('how')}")
-    return lines
+    rows = [
+        [
+            str(row["name"]),
+            *(_word(row.get(key)) for key in ("asked", "entry", "first_step", "exit")),
+            words.get(row.get("in_force"), "?"),
+            str(row.get("how") or ""),
+        ]
+        for row in determinism.get("settings", [])
+    ]
+    titles = ("setting", "asked", "at entry", "first step", "at exit", "in force", "how probed")
+    return ["", *lay_out([Column(title) for title in titles], rows).splitlines()] if rows else []
 
 
 def _word(value: JSON) -> str:
@@ -163,3 +196,11 @@ def _result_lines(result: JSON) -> list[str]:
     if not result:
         return ["", "result: none"]
     return ["", "result", *(f"  {name:<28} {value}" for name, value in result.items())]
+
+
+_PARTS: dict[str, Callable[[JSON], list[str]]] = {
+    "code": _code_lines,
+    "environment": _environment_lines,
+    "determinism": _determinism_lines,
+    "result": _result_lines,
+}

@@ -43,7 +43,7 @@ def noncentrality_limits(t: float, degrees_of_freedom: float, confidence: float)
 
 def _noncentrality_at(t: float, degrees_of_freedom: float, probability: float) -> float:
     """The noncentrality at which a value below `t` has this probability; it falls as the noncentrality grows."""
-    from scipy.special import chdtri
+    from scipy.special import chdtri, ndtri
 
     if t > LARGEST_FOR_SCIPY:
         # T = (Z + d) / w with w² = chi2/df; for a large t the unit of Z vanishes beside d, and T <= t is w >= d/t.
@@ -55,10 +55,11 @@ def _noncentrality_at(t: float, degrees_of_freedom: float, probability: float) -
     def excess(noncentrality: float) -> float:
         return float(nct.cdf(t, degrees_of_freedom, noncentrality)) - probability
 
-    low, high, step = t, t, 1.0
-    while excess(low) < 0.0:
-        low, step = low - step, 2.0 * step
-    step = 1.0
-    while excess(high) > 0.0:
-        high, step = high + step, 2.0 * step
-    return float(brentq(excess, low, high, xtol=1e-10, rtol=1e-12)) if low < high else t
+    # Both ends are known to hold the root, and keep clear of where SciPy gives NaN. Below: T <= 0 is Z <= -d, so
+    # T <= t is at least as likely. Above: T <= t takes w > w0 or Z <= t w0 - d, each given half the probability.
+    low = -float(ndtri(probability))
+    w0 = math.sqrt(float(chdtri(degrees_of_freedom, probability / 2.0)) / degrees_of_freedom)
+    high = t * w0 - float(ndtri(probability / 2.0))
+    if excess(low) <= 0.0:  # t = 0: the end is the root, but for rounding
+        return low
+    return float(brentq(excess, low, high, xtol=1e-10, rtol=1e-12))
