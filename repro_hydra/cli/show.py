@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import shlex
+import shutil
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -185,7 +186,13 @@ def _determinism_lines(determinism: JSON) -> list[str]:
         for row in determinism.get("settings", [])
     ]
     titles = ("setting", "asked", "at entry", "first step", "at exit", "in force", "how probed")
-    return ["", *lay_out([Column(title) for title in titles], rows).splitlines()] if rows else []
+    columns = [Column(title, drop=title == "how probed") for title in titles]
+    return ["", *lay_out(columns, rows, width=_terminal_width()).splitlines()] if rows else []
+
+
+def _terminal_width() -> int | None:
+    """None where the page goes to a file or a pipe, which get all of it."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def _word(value: JSON) -> str:
