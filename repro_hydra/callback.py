@@ -18,6 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 from repro_hydra.composed import as_hydra_config, as_written, env_set, select, set_value
 from repro_hydra.config import Mode, ReproConf
 from repro_hydra.determinism import required_variables, restart
+from repro_hydra.groups import check_groups
 from repro_hydra.program import describe_program
 from repro_hydra.record.schema import Finding
 from repro_hydra.seed import SeedError, choose_seeds
@@ -77,6 +78,7 @@ class ReproCallback(Callback):
             self._attach()
             return
         self._check_order(config)
+        check_groups(config)
         interpreter = self._interpreter_findings()
         without_repro(config)
         directory, stamped = _output_directory(config, "hydra.run.dir")
@@ -146,6 +148,7 @@ class ReproCallback(Callback):
         from repro_hydra.launcher.frozen import without_repro
 
         self._check_order(config)
+        check_groups(config)
         without_repro(config)
         directory, stamped = _output_directory(config, "hydra.sweep.dir")
         program = describe_program()

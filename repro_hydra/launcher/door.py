@@ -21,6 +21,7 @@ from repro_hydra.composed import env_set, select
 from repro_hydra.config import Mode, ReproConf
 from repro_hydra.determinism import required_variables
 from repro_hydra.determinism.interpreter import HASH_SEED
+from repro_hydra.groups import check_groups
 from repro_hydra.launcher.directories import job_directory, shared_directories
 from repro_hydra.launcher.frozen import FrozenConfigLoader
 from repro_hydra.launcher.spec import JobDied
@@ -204,6 +205,7 @@ class SweepDoor:
         self._save(jobs=[*self._record.jobs, *jobs])
 
     def _options_of(self, config: DictConfig) -> ReproConf:
+        check_groups(config)
         node = select(config, "hydra.callbacks.repro")
         options = self._options if node is None else options_from(node)
         if options.mode is not self._options.mode:

@@ -16,10 +16,10 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig
 
 from repro_hydra.composed import set_value
+from repro_hydra.groups import is_repro
 from repro_hydra.launcher.pickling import dumps, loads, refers_to_main
 from repro_hydra.record.paths import SweepPaths
 
-GROUP = "repro"
 _BY_VALUE = ".worker"
 
 
@@ -44,11 +44,6 @@ def without_repro(config: DictConfig) -> None:
     ]
     lines = sorted(str(override.input_line).replace("=", options.kv_sep) for override in kept)
     set_value(config, "hydra.job.override_dirname", options.item_sep.join(lines))
-
-
-def is_repro(key: str) -> bool:
-    """Whether an override's key selects one of this package's groups."""
-    return key == GROUP or key.startswith(f"{GROUP}/")
 
 
 class FrozenConfigLoader:
