@@ -1,4 +1,4 @@
-"""The noncentral t distribution turned round: which noncentralities fit an observed t."""
+"""The noncentral t distribution, and turned round: which noncentralities fit an observed t."""
 
 from __future__ import annotations
 
@@ -7,6 +7,23 @@ import math
 # Above it SciPy's distribution function loses digits, then gives NaN (from about 1e5), while the limiting form
 # below has an error of less than 1e-8 there.
 LARGEST_FOR_SCIPY = 1e4
+
+
+def probability_below(t: float, degrees_of_freedom: float, noncentrality: float) -> float:
+    """P(T <= t) for T noncentral t.
+
+    Parameters
+    ----------
+    t : float
+        At most `LARGEST_FOR_SCIPY` in size, and `noncentrality` of that order.
+    degrees_of_freedom, noncentrality : float
+        Of T.
+    """
+    import numpy as np
+    from scipy.stats import nct
+
+    with np.errstate(divide="ignore", invalid="ignore"):  # SciPy 1.10 warns on its way to a right answer
+        return float(nct.cdf(t, degrees_of_freedom, noncentrality))
 
 
 def noncentrality_limits(t: float, degrees_of_freedom: float, confidence: float) -> tuple[float, float]:
@@ -50,10 +67,9 @@ def _noncentrality_at(t: float, degrees_of_freedom: float, probability: float) -
         return t * math.sqrt(float(chdtri(degrees_of_freedom, probability)) / degrees_of_freedom)
 
     from scipy.optimize import brentq
-    from scipy.stats import nct
 
     def excess(noncentrality: float) -> float:
-        return float(nct.cdf(t, degrees_of_freedom, noncentrality)) - probability
+        return probability_below(t, degrees_of_freedom, noncentrality) - probability
 
     # Both ends are known to hold the root, and keep clear of where SciPy gives NaN. Below: T <= 0 is Z <= -d, so
     # T <= t is at least as likely. Above: T <= t takes w > w0 or Z <= t w0 - d, each given half the probability.

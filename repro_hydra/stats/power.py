@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from repro_hydra.stats.noncentral import LARGEST_FOR_SCIPY, probability_below
 from repro_hydra.stats.sample import (
     check_fraction,
     check_positive,
@@ -227,14 +228,13 @@ def power_of_t_test(effect_size: float, n: int, *, paired: bool, confidence: flo
     noncentrality = abs(effect_size) * math.sqrt(n if paired else n / 2.0)
     critical = t_quantile(degrees_of_freedom, confidence)
 
-    from scipy.special import chdtr
-    from scipy.stats import nct
+    if noncentrality > LARGEST_FOR_SCIPY:
+        from scipy.special import chdtr
 
-    if noncentrality > 1e4:
         # There T is noncentrality / w with w² = chi2/df, to 1e-8, and SciPy's distribution soon gives NaN.
         return float(chdtr(degrees_of_freedom, degrees_of_freedom * (noncentrality / critical) ** 2))
-    above = float(nct.sf(critical, degrees_of_freedom, noncentrality))
-    below = float(nct.cdf(-critical, degrees_of_freedom, noncentrality))
+    above = 1.0 - probability_below(critical, degrees_of_freedom, noncentrality)
+    below = probability_below(-critical, degrees_of_freedom, noncentrality)
     return min(1.0, above + below)
 
 
