@@ -40,10 +40,14 @@ def _top(
 
 @app.command("run", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 def run_command(
-    command: Annotated[list[str], typer.Argument(help="The program and its arguments, after `--`.")],
+    command: Annotated[
+        list[str], typer.Argument(metavar="COMMAND...", help="The program and its arguments, after `--`.")
+    ],
     threads: Annotated[
         int | None,
-        typer.Option(min=1, help="Threads of the numeric libraries; by default what COMMAND says, or 1."),
+        typer.Option(
+            metavar="N", min=1, help="Threads of the numeric libraries; by default what COMMAND says, or 1."
+        ),
     ] = None,
 ) -> None:
     """Start COMMAND with the right environment at once, so that no second start is needed."""
@@ -65,10 +69,11 @@ def list_command(
     sort: Annotated[
         str,
         typer.Option(
-            help="created_at, started_at (newest first), name, seed, status, duration_s or a metric."
+            metavar="KEY",
+            help="created_at, started_at (newest first), name, seed, status, duration_s or a metric.",
         ),
     ] = "created_at",
-    limit: Annotated[int | None, typer.Option(min=1, help="Show this many at the most.")] = None,
+    limit: Annotated[int | None, typer.Option(metavar="N", min=1, help="Show this many at the most.")] = None,
     json: Json = False,
 ) -> None:
     """List the runs below the roots, newest first."""
@@ -80,7 +85,9 @@ def list_command(
 
 @app.command("show")
 def show_command(
-    run: Annotated[str, typer.Argument(help="A run directory, or a run id (a unique beginning will do).")],
+    run: Annotated[
+        str, typer.Argument(metavar="RUN", help="A run directory, or a run id (a unique beginning will do).")
+    ],
     json: Json = False,
 ) -> None:
     """Show one run's record, on one page."""
@@ -97,14 +104,21 @@ def aggregate_command(
         typer.Argument(metavar="DIR...", help="Run or sweep directories, folders of them, or ids."),
     ],
     metric: Annotated[
-        list[str] | None, typer.Option(help="A metric to show; repeatable. By default all of them.")
+        list[str] | None,
+        typer.Option(metavar="M", help="A metric to show; repeatable. By default all of them."),
     ] = None,
     by: Annotated[
         list[str] | None,
-        typer.Option(help="A config key that makes a configuration; repeatable. By default all."),
+        typer.Option(
+            metavar="KEY", help="A config key that makes a configuration; repeatable. By default all."
+        ),
     ] = None,
-    confidence: Annotated[float, typer.Option(help="Of the intervals.")] = 0.95,
-    form: Annotated[str, typer.Option("--format", help="table, json, csv or markdown.")] = "table",
+    confidence: Annotated[
+        float, typer.Option(metavar="LEVEL", help="Of the intervals, between 0 and 1.")
+    ] = 0.95,
+    form: Annotated[
+        str, typer.Option("--format", metavar="FORMAT", help="table, json, csv or markdown.")
+    ] = "table",
     json: Json = False,
 ) -> None:
     """Aggregate over seeds: a row for each configuration and metric."""
