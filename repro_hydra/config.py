@@ -133,24 +133,19 @@ def strict_conf() -> ReproConf:
     return ReproConf(mode=Mode.strict)
 
 
-def standard_conf() -> ReproConf:
-    """Daily work: seeds set, checks warn, the interpreter and its threads as they are."""
-    return ReproConf(
-        mode=Mode.standard,
-        determinism=DeterminismConf(torch=TorchDeterminism.warn, threads=None, interpreter=False),
-    )
-
-
-def record_conf() -> ReproConf:
-    """A run that must not change: it is recorded and nothing else."""
-    return ReproConf(
-        mode=Mode.record,
-        seed=SeedConf(set=False),
-        determinism=DeterminismConf(torch=TorchDeterminism.off, threads=None, interpreter=False),
-    )
-
-
-MODES = {"strict": strict_conf, "standard": standard_conf, "record": record_conf}
+DIFFERENCES: dict[str, dict[str, Any]] = {
+    "standard": {
+        "mode": Mode.standard,
+        "determinism": {"torch": TorchDeterminism.warn, "threads": None, "interpreter": False},
+    },
+    "record": {
+        "mode": Mode.record,
+        "seed": {"set": False},
+        "determinism": {"torch": TorchDeterminism.off, "threads": None, "interpreter": False},
+    },
+}
+"""Daily work, and a run that must not change: what sets them apart from strict."""
+MODES = ("strict", *DIFFERENCES)
 
 DETERMINISM_OPTIONS = {
     "enforce": DeterminismConf(),

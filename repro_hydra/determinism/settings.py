@@ -21,6 +21,7 @@ from repro_hydra.determinism.interpreter import (
 )
 
 JSON = Any
+_INDUCTOR = "torch._inductor.config"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +71,15 @@ def _probe_torch_algorithms() -> JSON:
 
 
 def _apply_torch_algorithms(asked: JSON) -> None:
-    _torch().use_deterministic_algorithms(True, warn_only=asked == TorchDeterminism.warn.value)
+    torch = _torch()
+    warn_only = asked == TorchDeterminism.warn.value
+    setter = getattr(torch._C, "_set_deterministic_algorithms", None)
+    if setter is None or _INDUCTOR in sys.modules:
+        torch.use_deterministic_algorithms(True, warn_only=warn_only)
+    else:
+        # The public function imports Inductor for its one flag, for 1.2 s that many tasks never need (torch 2.13,
+        # torch/__init__.py). The flag has a row of its own below, and is set when Inductor is imported.
+        setter(True, warn_only=warn_only)
 
 
 def _torch_wanted(options: DeterminismConf) -> bool | None:
@@ -203,5 +212,17 @@ SETTINGS: tuple[Setting, ...] = (
         ),
         probe=lambda: getattr(_torch().backends.mkldnn, "deterministic", None),
         apply=lambda asked: setattr(_torch().backends.mkldnn, "deterministic", asked),
+    ),
+    Setting(
+        name="inductor.deterministic",
+        why="torch.compile picks the kernels that were fastest just now",
+        when="before the first compilation",
+        how_probed="torch._inductor.config.deterministic",
+        library=_INDUCTOR,
+        asked=lambda options: (
+            _torch_wanted(options) if hasattr(sys.modules[_INDUCTOR], "deterministic") else None
+        ),
+        probe=lambda: getattr(sys.modules[_INDUCTOR], "deterministic", None),
+        apply=lambda asked: setattr(sys.modules[_INDUCTOR], "deterministic", asked),
     ),
 )

@@ -14,7 +14,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from repro_hydra.code import snapshot_code
-from repro_hydra.config import MODES, Mode, ReproConf
+from repro_hydra.config import DIFFERENCES, MODES, Mode, ReproConf, strict_conf
 from repro_hydra.program import NoProgram, describe_program
 from repro_hydra.record.places import project_of, remember_place
 from repro_hydra.record.schema import RunRecord
@@ -135,9 +135,9 @@ def log_result(result: Mapping[str, Any]) -> None:
 def _options(mode: str, name: str | None, given: Mapping[str, Any]) -> ReproConf:
     if mode not in MODES:
         raise ValueError(f"mode: expected one of {', '.join(MODES)}, found {mode!r}")
-    base = OmegaConf.structured(MODES[mode]())
+    base = OmegaConf.structured(strict_conf())
     base.run_mode = None
-    merged = OmegaConf.merge(base, dict(given))
+    merged = OmegaConf.merge(base, DIFFERENCES.get(mode, {}), dict(given))
     assert isinstance(merged, DictConfig)
     if name is not None:
         merged.name = name
