@@ -150,6 +150,9 @@ def _as_sequence(item: Any) -> Sequence[Any] | None:
         return item
     tolist = getattr(item, "tolist", None)
     if callable(tolist) and getattr(item, "ndim", None) == 1:
-        listed = tolist()
+        try:
+            listed = tolist()
+        except (TypeError, ValueError, RuntimeError):  # a tensor without data (meta device)
+            return None
         return listed if isinstance(listed, list) else None
     return None
