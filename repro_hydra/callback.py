@@ -13,7 +13,6 @@ from typing import Any, NoReturn
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from repro_hydra.composed import as_hydra_config, as_written, env_set, select, set_value
 from repro_hydra.config import Mode, ReproConf
@@ -47,8 +46,8 @@ class ReproCallback(Callback):
         run_mode = given.pop("run_mode", None)
         try:
             self.options: ReproConf = options_from(given)
-        except OmegaConfBaseException as error:
-            _stop(f"hydra.callbacks.repro: {str(error).splitlines()[0]}", 2)
+        except Misuse as error:
+            _stop(str(error), error.exit_status)
         self._parent = process.parent_run(os.environ)
         # Before any other callback has acted: what they do would be done twice.
         if run_mode is not None and run_mode == RunMode.RUN and self._parent is None:
@@ -77,7 +76,6 @@ class ReproCallback(Callback):
         if self._parent is not None or process.rank_and_world(os.environ)[0] > 0:
             self._attach()
             return
-        self._check_order(config)
         check_groups(config)
         interpreter = self._interpreter_findings()
         without_repro(config)
@@ -147,7 +145,6 @@ class ReproCallback(Callback):
         from repro_hydra.launcher.door import SweepDoor
         from repro_hydra.launcher.frozen import without_repro
 
-        self._check_order(config)
         check_groups(config)
         without_repro(config)
         directory, stamped = _output_directory(config, "hydra.sweep.dir")
@@ -156,8 +153,11 @@ class ReproCallback(Callback):
         findings = [*check_directory(directory, stamped=True), *checked.findings]
         findings = self._settle(findings, "the sweep")
         code = _snapshot(checked.code, findings)
+        created = [path for path in directory.parents if not path.exists()]
         if stamped:
             directory = reserve_stamped(directory)
+        if stamped or not directory.exists():
+            created.insert(0, directory)
         set_value(config, "hydra.sweep.dir", str(directory))
         _remember(directory.parent)
         SweepDoor(
@@ -168,21 +168,10 @@ class ReproCallback(Callback):
             code=code,
             patch=checked.code.patch if checked.code is not None else b"",
             findings=findings,
+            created=created,
         ).open()
 
     # ------------------------------------------------------------------ common to both
-
-    def _check_order(self, config: DictConfig) -> None:
-        """A nested group before its mode is undone by the mode, which brings all options: never in silence."""
-        keys = [override.lstrip("+").partition("=")[0] for override in config.hydra.overrides.task]
-        if "repro" not in keys:
-            return
-        mode = keys.index("repro")
-        early = [item for item, key in enumerate(keys[:mode]) if key.startswith("repro/")]
-        if early:
-            written = list(config.hydra.overrides.task)
-            right = " ".join([written[mode], *(written[item] for item in early)])
-            raise Misuse(f"{written[early[0]]}: expected after the mode, found before it. Run with: {right}")
 
     def _settle(self, findings: list[Finding], what: str) -> list[Finding]:
         """Waive what is waived, and stop for what blocks; or list it all and stop, with ``check_only``."""

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
 import traceback
-from types import TracebackType
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType, TracebackType
 
 from repro_hydra.record.redact import redact_text
 from repro_hydra.record.schema import ErrorInfo, Status
@@ -13,6 +18,28 @@ _OWN_MODULES = "repro_hydra"
 
 class Terminated(SystemExit):
     """SIGTERM, raised in the main thread so that the job's own cleanup and ours run."""
+
+
+@contextmanager
+def terminating() -> Iterator[None]:
+    """Turn SIGTERM into `Terminated`, so that records are finished; a handler of the user's own stays."""
+    in_main = threading.current_thread() is threading.main_thread()
+    if not in_main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    owner = os.getpid()
+
+    def terminate(_signal: int, _frame: FrameType | None) -> None:
+        if os.getpid() != owner:  # a forked child: it has nothing to finish
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGTERM)
+        raise Terminated(128 + signal.SIGTERM)
+
+    signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def ending(error: BaseException | None) -> tuple[Status, ErrorInfo | None]:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import signal
-import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from functools import partial
-from types import FrameType, TracebackType
+from types import TracebackType
 from typing import Any
 
 import msgspec
@@ -28,7 +26,7 @@ from repro_hydra.record.values import flatten_result
 from repro_hydra.seed import ChosenSeeds, SeedError, choose_seeds, read_back, set_numpy, set_python, set_torch
 from repro_hydra.session import capture, process
 from repro_hydra.session.claim import claim_record
-from repro_hydra.session.ending import Terminated, ending
+from repro_hydra.session.ending import ending, terminating
 from repro_hydra.session.findings import NOT_BEGUN, Misuse, Refused, blockers, judge, waive, waived_ids
 from repro_hydra.session.heartbeat import Heartbeat
 from repro_hydra.session.metrics import MetricsLog
@@ -103,7 +101,7 @@ class Session:
         self._findings += self._watch.entry_findings()
         self._write_records()
         self._refuse_if_blocked()
-        self._handle_terminate()
+        self._stack.enter_context(terminating())
         if self._paths is not None:
             self._stack.enter_context(process.announced(self._job.run_dir))
             self._metrics = MetricsLog(self._paths.metrics)
@@ -192,22 +190,6 @@ class Session:
         if blocking:
             what = f"{self._plan.mode.value} refuses {self._job.name or 'this job'}"
             raise Refused(blocking, what, NOT_BEGUN)
-
-    def _handle_terminate(self) -> None:
-        """Turn SIGTERM into an exception, so that the record is finished; a handler of the user's own stays."""
-        if threading.current_thread() is not threading.main_thread():
-            return
-        if signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
-            return
-
-        def terminate(_signal: int, _frame: FrameType | None) -> None:
-            if os.getpid() != self._pid:  # a forked child: it has nothing to finish
-                signal.signal(signal.SIGTERM, signal.SIG_DFL)
-                os.kill(os.getpid(), signal.SIGTERM)
-            raise Terminated(128 + signal.SIGTERM)
-
-        signal.signal(signal.SIGTERM, terminate)
-        self._stack.callback(signal.signal, signal.SIGTERM, signal.SIG_DFL)
 
     # ------------------------------------------------------------------ while it runs
 

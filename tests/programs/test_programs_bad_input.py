@@ -90,7 +90,8 @@ def test_nested_groups_go_after_the_mode(project: Project) -> None:
     for arguments in (["+repro/seed=off", "+repro=strict"], ["+repro/seed=off"]):
         output = project.run(*arguments, status=2)
         refused(output)
-        assert "+repro=strict +repro/seed=off" in output
+        assert "+repro=strict" in output
+        assert "mode" in output
 
 
 def test_a_nested_option_keeps_the_rest_of_the_mode(project: Project) -> None:
