@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import sys
@@ -19,13 +20,11 @@ from omegaconf import DictConfig, OmegaConf
 
 from repro_hydra.composed import env_set, select
 from repro_hydra.config import Mode, ReproConf
-from repro_hydra.determinism import required_variables
-from repro_hydra.determinism.interpreter import HASH_SEED
 from repro_hydra.groups import check_groups
 from repro_hydra.launcher.directories import job_directory, shared_directories
 from repro_hydra.launcher.frozen import FrozenConfigLoader
-from repro_hydra.launcher.spec import JobDied
-from repro_hydra.launcher.task import IsolatedTask, JobStart, RecordedTask
+from repro_hydra.launcher.spec import JobDied, JobNotStarted
+from repro_hydra.launcher.task import IsolatedTask, JobStart, RecordedTask, required_at_start
 from repro_hydra.program import NoProgram, Program
 from repro_hydra.record.code import CodeRecord
 from repro_hydra.record.paths import RunPaths, SweepPaths
@@ -36,6 +35,7 @@ from repro_hydra.seed import SeedError, choose_seeds
 from repro_hydra.session import capture, process
 from repro_hydra.session.check import check_env_set
 from repro_hydra.session.claim import check_directory
+from repro_hydra.session.ending import terminating
 from repro_hydra.session.findings import Misuse, Refused, blockers, waive
 from repro_hydra.session.plan import Plan, SweepPlace, options_from
 from repro_hydra.session.say import say
@@ -56,8 +56,10 @@ class SweepDoor:
         code: CodeRecord | None,
         patch: bytes,
         findings: Sequence[Finding],
+        created: Sequence[Path] = (),
     ) -> None:
         self._options = options
+        self._created = tuple(created)
         self._paths = SweepPaths(sweep_dir)
         self._patch = patch
         self._isolates = options.mode is not Mode.record
@@ -65,11 +67,17 @@ class SweepDoor:
         self._closed = False
         sweep_id = uuid.uuid4().hex
         found = program if isinstance(program, Program) else None
-        self._start = JobStart(found, list(sys.argv), self._required())
+        self._start = JobStart(found, list(sys.argv), required_at_start(options))
         self._plan = Plan(
             options=options,
             launcher=_choice(config, "hydra/launcher", config.hydra.launcher),
-            sweep=SweepPlace(sweep_id=sweep_id, sweep_dir=str(sweep_dir)),
+            sweep=SweepPlace(
+                sweep_id=sweep_id,
+                sweep_dir=str(sweep_dir),
+                host=process.host(),
+                pid=os.getpid(),
+                pid_started_at=process.started_at(),
+            ),
             argv=list(sys.argv),
             cwd=str(Path.cwd()),
             entry=(
@@ -99,13 +107,6 @@ class SweepDoor:
             pid_started_at=process.started_at(),
             findings=list(findings),
         )
-
-    def _required(self) -> dict[str, str]:
-        """What each job's interpreter starts with. In standard its threads stay, its hash seed does not."""
-        if not self._isolates:
-            return {}
-        required = required_variables(self._options.determinism, os.environ)
-        return {"PYTHONHASHSEED": HASH_SEED, **required}
 
     # ------------------------------------------------------------------ standing in for Hydra's plugins
 
@@ -154,6 +155,16 @@ class SweepDoor:
         self._launcher = launcher
         return _WatchedLauncher(launcher, self, loader, config)
 
+    def undo(self) -> None:
+        """No job was started: take away the directories that were made for the sweep, innermost first."""
+        if self._record.jobs or not self._created:
+            return
+        shutil.rmtree(self._paths.queue, ignore_errors=True)
+        (self._paths.sweep_dir / "multirun.yaml").unlink(missing_ok=True)  # by Hydra's sweeper
+        for directory in (self._paths.record, *self._created):
+            with contextlib.suppress(OSError):  # another sweep has come to live there
+                directory.rmdir()
+
     def close(self) -> None:
         """The sweep is over: give Hydra its plugins back, bring the record up to date, tell how it went."""
         if self._closed:
@@ -188,7 +199,7 @@ class SweepDoor:
             job_config = loader.compose(config, list(overrides))
             options = self._options_of(job_config)
             seed = self._seed_of(job_config, options, number)
-            findings += check_env_set(env_set(job_config), self._start.required)
+            findings += check_env_set(env_set(job_config), self._start.required_for(job_config))
             if self._isolates:
                 loader.freeze(job_config, list(overrides), main_by_reference=by_reference)
             directory = job_directory(job_config, number)
@@ -270,7 +281,7 @@ class SweepDoor:
         jobs = []
         for job in self._record.jobs:
             result = ended.get(job.num)
-            if result is not None:
+            if result is not None and not isinstance(result._return_value, JobNotStarted):
                 completed = result.status is JobStatus.COMPLETED
                 job = msgspec.structs.replace(job, status="completed" if completed else "failed")
                 self._finish_dead(job, result)
@@ -314,8 +325,10 @@ class _WatchedSweeper:
 
     def sweep(self, arguments: list[str]) -> Any:
         try:
-            return self._inner.sweep(arguments)
+            with terminating():
+                return self._inner.sweep(arguments)
         except (Refused, Misuse) as error:
+            self._door.undo()
             say(str(error))
             raise SystemExit(error.exit_status) from None
         finally:

@@ -8,12 +8,10 @@ import os
 import signal
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
@@ -38,10 +36,11 @@ from repro_hydra.launcher.arguments import job_argv
 from repro_hydra.launcher.pickling import dumps
 from repro_hydra.launcher.pool import CleanProcess, Ended, JobPool, can_fork, libraries_to_preload
 from repro_hydra.launcher.slots import gpus_here, share_gpus
-from repro_hydra.launcher.spec import JobDied, JobSpec, describe_exit, read_outcome, write_spec
-from repro_hydra.launcher.task import JobStart, RecordedTask
+from repro_hydra.launcher.spec import JobDied, JobNotStarted, JobSpec, describe_exit, read_outcome, write_spec
+from repro_hydra.launcher.task import JobStart, RecordedTask, exit_as_return
 from repro_hydra.program import Program, describe_program, started_in
 from repro_hydra.record.environment import EnvironmentRecord
+from repro_hydra.session.ending import terminating
 
 log = logging.getLogger("repro_hydra.launcher")
 
@@ -70,7 +69,7 @@ class HydraWork:
         HydraConfig.instance().set_config(self.config)
         return run_job(
             hydra_context=self.hydra_context,
-            task_function=function,
+            task_function=exit_as_return(function),
             config=self.config,
             job_dir_key="hydra.sweep.dir",
             job_subdir_key="hydra.sweep.subdir",
@@ -257,7 +256,7 @@ class _Batch:
                 self._finish(job, ended)
         for job in waiting:
             text = "not started: an earlier job failed, and hydra.launcher.stop_at_failure is on"
-            job.outcome = _failure(job, RuntimeError(f"job {job.label()} was {text}"))
+            job.outcome = _failure(job, JobNotStarted(f"job {job.label()} was {text}"))
 
     def _begin(self, job: _Job, slot: int) -> None:
         job.slot, job.started = slot, time.monotonic()
@@ -271,7 +270,7 @@ class _Batch:
     def _environment(self, job: _Job, gpus: list[str] | None) -> dict[str, str]:
         """The job's environment from its interpreter's start: ours, the user's ``job.env_set``, its GPUs."""
         environ = {**os.environ, **env_set(job.config)}
-        environ |= self._launcher.how_to_start().required
+        environ |= self._launcher.how_to_start().required_for(job.config)
         if gpus is not None:
             environ["CUDA_VISIBLE_DEVICES"] = ",".join(gpus)
         return environ
@@ -314,25 +313,15 @@ class _Batch:
     @contextlib.contextmanager
     def _stopping_on_signals(self) -> Iterator[None]:
         """Let no job outlive the sweep: SIGTERM and SIGINT are passed on, and waited for."""
-
-        def terminate(signum: int, _frame: FrameType | None) -> None:
-            raise SystemExit(128 + signum)
-
-        in_main = threading.current_thread() is threading.main_thread()
-        ours = in_main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-        if ours:
-            signal.signal(signal.SIGTERM, terminate)
-        try:
-            yield
-        except KeyboardInterrupt:
-            self._pool.stop_all(signal.SIGINT)
-            raise
-        except BaseException:
-            self._pool.stop_all(signal.SIGTERM)
-            raise
-        finally:
-            if ours:
-                signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        with terminating():
+            try:
+                yield
+            except KeyboardInterrupt:
+                self._pool.stop_all(signal.SIGINT)
+                raise
+            except BaseException:
+                self._pool.stop_all(signal.SIGTERM)
+                raise
 
 
 def _failure(job: _Job, error: BaseException) -> JobReturn:

@@ -43,6 +43,10 @@ class JobDied(RuntimeError):
     """A job's process ended without giving anything back."""
 
 
+class JobNotStarted(RuntimeError):
+    """A job was left out, since an earlier one had failed."""
+
+
 def write_spec(path: Path, spec: JobSpec) -> None:
     path.write_bytes(pickle.dumps(spec))
 

@@ -10,6 +10,10 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
+from repro_hydra.composed import select
+from repro_hydra.config import Mode, ReproConf
+from repro_hydra.determinism import required_variables
+from repro_hydra.determinism.interpreter import HASH_SEED
 from repro_hydra.launcher.anew import TaskFunction, TaskId, task_id
 from repro_hydra.record.environment import EnvironmentRecord
 from repro_hydra.session.plan import Job, Plan, options_from
@@ -91,6 +95,27 @@ class IsolatedTask:
         return run_in_own_process(self.recorded, self.launch, config, dict(os.environ))
 
 
+def exit_as_return(task: TaskFunction) -> TaskFunction:
+    """``sys.exit(0)`` ends a single run well; in a job's process it is that job's return, and says no more."""
+
+    def returning(config: DictConfig) -> Any:
+        try:
+            return task(config)
+        except SystemExit as error:
+            if error.code in (None, 0):
+                return None
+            raise
+
+    return returning
+
+
+def required_at_start(options: ReproConf) -> dict[str, str]:
+    """What a job's interpreter starts with. In standard its threads stay, its hash seed does not."""
+    if options.mode is Mode.record:
+        return {}
+    return {"PYTHONHASHSEED": HASH_SEED, **required_variables(options.determinism, os.environ)}
+
+
 class JobStart:
     """How the jobs of a sweep are started: picklable, the same for all of them."""
 
@@ -98,3 +123,9 @@ class JobStart:
         self.program = program
         self.argv = argv
         self.required = required
+        """By the options of the sweep; those of a job may differ."""
+
+    def required_for(self, config: DictConfig) -> dict[str, str]:
+        """The variables that the job with this config, hydra node included, must start with."""
+        own = select(config, "hydra.callbacks.repro")
+        return self.required if own is None or not self.required else required_at_start(options_from(own))

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import copy
 import os
+import platform
 import subprocess
 import sys
 import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,9 +25,14 @@ from repro_hydra.launcher.anew import TaskFunction
 from repro_hydra.launcher.arguments import job_argv
 from repro_hydra.launcher.pickling import dumps, loads
 from repro_hydra.launcher.spec import JobDied, JobSpec, describe_exit, read_outcome, write_spec
-from repro_hydra.launcher.task import JobStart, RecordedTask
+from repro_hydra.launcher.task import JobStart, RecordedTask, exit_as_return
 from repro_hydra.program import Program
 from repro_hydra.record.environment import EnvironmentRecord
+from repro_hydra.record.status import process_is_alive
+from repro_hydra.session.plan import SweepPlace
+
+_LOOK_AFTER_SWEEP_S = 1.0
+_GRACE_S = 10.0
 
 
 @dataclass
@@ -57,7 +66,7 @@ class TaskWork:
             del task_config["hydra"]
         recorded = self.recorded if task is None else self.recorded.with_task(task)
         recorded.environment = environment
-        return recorded(task_config)
+        return exit_as_return(recorded)(task_config)
 
 
 def run_in_own_process(
@@ -95,10 +104,11 @@ def run_in_own_process(
         task=recorded.identity,
         argv=job_argv(start.argv, list(hydra_config.hydra.overrides.task)),
         cwd=recorded.plan.cwd,
-        environ={**environ, **start.required},
+        environ={**environ, **start.required_for(hydra_config)},
         work=dumps(work, main_by_reference=program is not None),
     )
-    return start_and_wait(spec)
+    assert recorded.plan.sweep is not None
+    return start_and_wait(spec, recorded.plan.sweep)
 
 
 def frozen_config_path(recorded: RecordedTask, overrides: list[str]) -> Path:
@@ -115,7 +125,7 @@ def interpreter_command() -> list[str]:
     return [sys.executable, *flags]
 
 
-def start_and_wait(spec: JobSpec) -> Any:
+def start_and_wait(spec: JobSpec, sweep: SweepPlace) -> Any:
     """Run `spec` in a fresh interpreter below this process and give back what it gives."""
     with tempfile.TemporaryDirectory(prefix="repro-hydra-job-") as folder:
         spec_path, outcome_path = Path(folder, "spec"), Path(folder, "outcome")
@@ -125,7 +135,7 @@ def start_and_wait(spec: JobSpec) -> Any:
             [*command, str(spec_path), str(outcome_path), str(os.getpid())],
             env=spec.environ,
             stdin=subprocess.DEVNULL,
-        ) as process:
+        ) as process, _ending_with(sweep, process):
             try:
                 code = process.wait()
             except BaseException:
@@ -135,3 +145,29 @@ def start_and_wait(spec: JobSpec) -> Any:
             return read_outcome(outcome_path)
         except FileNotFoundError:
             raise JobDied(f"the job's process {process.pid} {describe_exit(code)}") from None
+
+
+@contextmanager
+def _ending_with(sweep: SweepPlace, job: subprocess.Popen[bytes]) -> Iterator[None]:
+    """End `job`, and this worker with it, once the process that launched the sweep is gone.
+
+    A worker of joblib does not notice that by itself. Under Slurm jobs outlive who submitted them, as they should.
+    """
+    if "SLURM_JOB_ID" in os.environ or sweep.host != platform.node():
+        yield
+        return
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.wait(_LOOK_AFTER_SWEEP_S):
+            if not process_is_alive(sweep.pid, sweep.pid_started_at):
+                job.terminate()
+                if not done.wait(_GRACE_S):
+                    job.kill()
+                os._exit(1)  # nobody is left to take what this worker has to give
+
+    threading.Thread(target=watch, name="repro-sweep-watch", daemon=True).start()
+    try:
+        yield
+    finally:
+        done.set()
