@@ -205,24 +205,25 @@ def _print_json(value: object) -> None:
 
 
 def _print_version(version: DataVersion) -> None:
-    print(f"{version.name}@{version.version}")
-    print(f"  path         {version.path}")
+    print(f"{_line(version.name)}@{version.version}")
+    print(f"  path         {_line(version.path)}")
     print(f"  content      {_counted(version)}")
     print(f"  digest       {version.digest}")
     print(f"  created      {version.created_at}")
     if version.source:
-        print(f"  source       {version.source}")
+        print(f"  source       {_line(version.source)}")
     if version.ignore:
         print(f"  ignored      {' '.join(version.ignore)}")
     for description in version.descriptions:
-        print(f"  description  {description}")
+        print(f"  description  {_line(description)}")
 
 
 def _print_table(versions: Sequence[DataVersion]) -> None:
     rows = [("name", "version", "content", "path", "created", "description")]
     for v in versions:
         created = v.created_at[:19] + "Z"
-        rows.append((v.name, v.version, _counted(v), v.path, created, "; ".join(v.descriptions)))
+        description = _line("; ".join(v.descriptions))
+        rows.append((_line(v.name), v.version, _counted(v), _line(v.path), created, description))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
@@ -248,6 +249,13 @@ def _print_diff(difference: DataDiff) -> None:
         f"{len(difference.added)} added, {len(difference.removed)} removed, {len(difference.changed)} changed"
     )
     print(f"{difference.a} to {difference.b}: {counts}, {len(difference.renamed)} renamed")
+
+
+def _line(text: str) -> str:
+    """On one line, without control characters: what a registry says may come from anybody."""
+    from repro_hydra.data.errors import shown
+
+    return shown(text.encode("utf-8", "surrogateescape"))
 
 
 def _counted(version: DataVersion) -> str:

@@ -88,22 +88,15 @@ def digest_file(path: bytes, row: Row, on_bytes: Callable[[int], None] | None = 
     except OSError as error:
         raise FileProblem(reason_of(error)) from None
     try:
+        _check_unchanged(handle, row)
         if size <= SMALL_FILE_BYTES:
             # One read and one hash: a pool of threads made small files slower. One byte more than expected,
             # so that growth shows.
             data = os.read(handle, size + 1)
             if len(data) == size:
-                digest = blake3(data).digest()
-                status = os.fstat(handle)
-                if (
-                    status.st_mtime_ns == row[3]
-                    and status.st_ctime_ns == row[4]
-                    and status.st_ino == row[5]
-                    and status.st_mode == row[1]
-                    and status.st_size == size
-                ):
-                    return digest
-                raise FileProblem(what_changed(row, status))
+                _check_unchanged(handle, row)
+                digest: bytes = blake3(data).digest()
+                return digest
             os.lseek(handle, 0, os.SEEK_SET)  # a short read, or another size
         return _digest_large(handle, row, on_bytes)
     except OSError as error:
@@ -113,7 +106,6 @@ def digest_file(path: bytes, row: Row, on_bytes: Callable[[int], None] | None = 
 
 
 def _digest_large(handle: int, row: Row, on_bytes: Callable[[int], None] | None) -> bytes:
-    _check_unchanged(handle, row)
     hasher = blake3(max_threads=blake3.AUTO)
     buffer = memoryview(bytearray(min(_CHUNK_BYTES, row[2] + 1)))
     done = 0

@@ -50,8 +50,10 @@ SETTINGS = [
 
 def change_much(repository: Repository) -> None:
     repository.write("moved.py", "x = 1\n\ny = 2\n" * 20)
+    repository.write("pkg/model.py", "\n\nSIZE = 1\n\n")
     repository.commit("zwölf Ätzende")
     repository.write("train.py", "print('changed')\n\n")
+    repository.write("pkg/model.py", "\n\nSIZE = 2\n\n")
     repository.git("mv", "moved.py", "größer.py")
     repository.write("pkg/new file.py", "a = 1\n\nb = 2\n")
     repository.write("pkg/data.bin", bytes(range(256)))
@@ -61,6 +63,8 @@ def test_every_setting_that_bends_git(repository: Repository, tmp_path: Path) ->
     change_much(repository)
     plain = repository.inspect()
     assert plain.record.dirty
+    kept = snapshot_code(plain)
+    repository.git("update-ref", "-d", kept.snapshot_ref or "")
     for name, value in SETTINGS:
         repository.git("config", name, value)
         state = repository.inspect(start=repository.top / "pkg")
@@ -70,11 +74,12 @@ def test_every_setting_that_bends_git(repository: Repository, tmp_path: Path) ->
     for name, value in SETTINGS:
         repository.git("config", name, value)
     repository.git("update-index", "--split-index", "--force-write-index")
+    before = repository.fingerprint()
     assert repository.inspect().record == plain.record
-    snapshot = snapshot_code(repository.inspect())
+    assert repository.fingerprint() == before  # a split index has a second file in the user's directory
+    assert snapshot_code(repository.inspect()) == kept
     for name, _ in SETTINGS:
         repository.git("config", "--unset", name)
-    assert snapshot.tree == repository.git("rev-parse", f"{snapshot.snapshot}^{{tree}}").strip()
     assert repository.apply(plain, tmp_path / "again") == plain.record.tree
 
 
@@ -147,9 +152,44 @@ def test_no_hook_runs(repository: Repository, tmp_path: Path) -> None:
         hook = repository.top / ".git/hooks" / name
         hook.write_text(f"#!/bin/sh\necho {name} >> {trace}\n")
         hook.chmod(0o755)
+    monitor = tmp_path / "monitor"
+    monitor.write_text(f"#!/bin/sh\necho monitor >> {trace}\n")
+    monitor.chmod(0o755)
+    repository.git("config", "core.fsmonitor", str(monitor))
     repository.write("new.py")
+    repository.git("status")
+    assert "monitor" in trace.read_text()  # it does run where it is not held back
+    trace.unlink()
     assert snapshot_code(repository.inspect()).snapshot_ref is not None
     assert not trace.exists()
+
+
+def test_an_index_that_is_to_be_split(repository: Repository) -> None:
+    for number in range(50):
+        repository.write(f"pkg/{number}.py")
+    repository.commit()
+    repository.git("config", "core.splitIndex", "true")
+    for number in range(50):
+        repository.write(f"pkg/{number}.py", "changed\n")
+    before = repository.fingerprint()
+    repository.inspect()
+    assert repository.fingerprint() == before
+
+
+def test_a_signed_commit(repository: Repository, tmp_path: Path) -> None:
+    gpg = tmp_path / "gpg"
+    gpg.write_text(
+        "#!/bin/sh\ncat > /dev/null\n[ \"$1\" = --status-fd=2 ] && echo '[GNUPG:] SIG_CREATED ' >&2\n"
+        "echo 'gpg: Good signature' >&2\n"
+        "echo '-----BEGIN PGP SIGNATURE-----'; echo; echo abc; echo '-----END PGP SIGNATURE-----'\n"
+    )
+    gpg.chmod(0o755)
+    repository.git("config", "gpg.program", str(gpg))
+    repository.git("commit", "-q", "--allow-empty", "-S", "-m", "signed")
+    repository.git("config", "log.showSignature", "true")
+    record = repository.inspect().record
+    assert (record.commit_message, record.dirty) == ("signed", False)
+    assert record.tree == repository.git("show", "-s", "--no-show-signature", "--format=%T").strip()
 
 
 def test_filters_decide_what_is_stored(repository: Repository, tmp_path: Path) -> None:

@@ -16,6 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from repro_hydra.code import SnapshotError, snapshot_code
+from repro_hydra.code.git import Git
+from repro_hydra.code.snapshot import _make
 
 
 def refs(repository: Repository) -> list[str]:
@@ -80,6 +82,16 @@ def test_a_repository_that_takes_nothing(repository: Repository) -> None:
     refs_folder.write_text("a file where the folder should be")
     with pytest.raises(SnapshotError, match="expected to keep a snapshot in"):
         snapshot_code(state)
+
+
+def test_a_ref_that_another_run_made_meanwhile_stays(repository: Repository) -> None:
+    other = repository.git("rev-parse", "HEAD").strip()
+    repository.commit("another commit with the same tree")
+    state = repository.inspect()
+    ref = f"refs/repro/{state.record.tree}"
+    repository.git("update-ref", ref, other)
+    assert _make(Git(repository.top, os.environ), ref, state, differs=False) == other
+    assert repository.git("rev-parse", ref).strip() == other
 
 
 def test_two_runs_at_once_keep_one_snapshot(repository: Repository) -> None:
@@ -190,7 +202,7 @@ def perform(repository: Repository, step: str, name: bytes, content: bytes) -> N
             repository.git(*commands[step])
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS)
 def test_commit_and_patch_make_the_tree_again_and_nothing_changed(
     steps: list[tuple[str, bytes, bytes]], tmp_path_factory: pytest.TempPathFactory
