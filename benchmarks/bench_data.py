@@ -34,7 +34,7 @@ def old_clock() -> int:
 
 
 def make_small_files(folder: Path, count: int) -> None:
-    generator = random.Random(0)  # noqa: S311
+    generator = random.Random(0)
     for number in range(count):
         place = folder / f"class_{number // 500:03}"
         place.mkdir(parents=True, exist_ok=True)
