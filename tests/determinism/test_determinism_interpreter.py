@@ -92,11 +92,11 @@ def test_another_hash_seed_is_named() -> None:
 @pytest.mark.parametrize("flag", ["-E", "-I", "-R"])
 def test_flags_that_hide_the_variable_are_seen(flag: str) -> None:
     """Under -E and -I the variable is there and ignored: judged by what the interpreter does, not by the variable."""
-    source = (
-        "import sys\nsys.path[:0] = " + repr([str(Path(__file__).resolve().parents[2])]) + "\n" + REPORT
-    )
+    source = "import sys\nsys.path[:0] = " + repr([str(Path(__file__).resolve().parents[2])]) + "\n" + REPORT
     found = report(source, right_environment(), flag)
-    hidden = report("import json, sys\nprint(json.dumps(sys.flags.hash_randomization))", right_environment(), flag)
+    hidden = report(
+        "import json, sys\nprint(json.dumps(sys.flags.hash_randomization))", right_environment(), flag
+    )
     if hidden:
         assert "ignored" in found["PYTHONHASHSEED"]
     else:  # -R gives way to the variable
