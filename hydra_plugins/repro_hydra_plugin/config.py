@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, dataclass
 from enum import Enum
-from typing import Any, Dict, List, Optional
+from typing import Any
 
 from hydra.core.config_store import ConfigStore
 
@@ -24,11 +24,11 @@ class ReproLauncherConf:
     n_jobs: int = 1
     start: Start = Start.auto
     gpus_per_job: int = 0
-    gpus: Optional[List[str]] = None  # noqa: UP006, UP045 (OmegaConf evaluates it, on Python 3.10 too)
+    gpus: list[str] | None = None
     stop_at_failure: bool = False
 
 
-def _nested(name: str, options: Any) -> Dict[str, Any]:  # noqa: UP006
+def _nested(name: str, options: Any) -> dict[str, Any]:
     """An option of a nested group. It brings the callback along, which without a mode would not be there."""
     return {"_target_": repro.CALLBACK_TARGET, name: asdict(options)}
 

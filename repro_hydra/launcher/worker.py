@@ -131,11 +131,14 @@ def start_and_wait(spec: JobSpec, sweep: SweepPlace) -> Any:
         spec_path, outcome_path = Path(folder, "spec"), Path(folder, "outcome")
         write_spec(spec_path, spec)
         command = [*interpreter_command(), "-m", "repro_hydra.launcher.job_process"]
-        with subprocess.Popen(
-            [*command, str(spec_path), str(outcome_path), str(os.getpid())],
-            env=spec.environ,
-            stdin=subprocess.DEVNULL,
-        ) as process, _ending_with(sweep, process):
+        with (
+            subprocess.Popen(
+                [*command, str(spec_path), str(outcome_path), str(os.getpid())],
+                env=spec.environ,
+                stdin=subprocess.DEVNULL,
+            ) as process,
+            _ending_with(sweep, process),
+        ):
             try:
                 code = process.wait()
             except BaseException:

@@ -38,7 +38,7 @@ def check_start(
     findings = [*check_options(options)]
     code = None
     if options.code.capture:
-        start = Path(program.target) if isinstance(program, Program) and program.kind == "script" else cwd
+        start = _where_the_code_is(program, cwd)
         code = inspect_code(
             start,
             max_file_bytes=options.code.max_file_bytes,
@@ -56,6 +56,14 @@ def check_start(
             )
         )
     return Checked(findings=tuple(findings), code=code)
+
+
+def _where_the_code_is(program: Program | NoProgram, cwd: Path) -> Path:
+    """The script; for a module, a notebook or a console script (which lies in the environment) the folder."""
+    if not isinstance(program, Program) or program.kind != "script":
+        return cwd
+    script = Path(program.target)
+    return cwd if script.is_relative_to(sys.prefix) else script
 
 
 def check_options(options: ReproConf) -> list[Finding]:

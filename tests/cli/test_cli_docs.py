@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import typer
+from typer.main import get_command
+
+from repro_hydra.cli.app import app
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def load() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("make_cli_docs", ROOT / "scripts" / "make_cli_docs.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+docs = load()
+COMMANDS = dict(docs.commands(get_command(app), ("repro-hydra",)))
+
+
+def test_the_document_is_what_the_commands_say() -> None:
+    written = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+    assert written == docs.document(), "Run: python scripts/make_cli_docs.py"
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+def test_each_command_and_each_option_has_its_help(path: tuple[str, ...]) -> None:
+    command = COMMANDS[path]
+    assert command.help, path
+    for parameter in docs.parameters(command):
+        assert parameter.help, (path, parameter.name)
+
+
+def test_an_undocumented_option_would_be_noticed() -> None:
+    other = typer.Typer()
+
+    @other.command()
+    def first(new: bool = False) -> None:
+        """Do something."""
+
+    (parameter,) = [item for item in docs.parameters(get_command(other)) if item.name == "new"]
+    assert not parameter.help
+    assert "--new" not in docs.document()
