@@ -126,6 +126,7 @@ class SweepDoor:
         try:
             sweeper = self._original_sweeper(**arguments)
         except BaseException:
+            self.undo()
             self.close()
             raise
         return _WatchedSweeper(sweeper, self)

@@ -41,6 +41,7 @@ from repro_hydra.launcher.task import JobStart, RecordedTask, exit_as_return
 from repro_hydra.program import Program, describe_program, started_in
 from repro_hydra.record.environment import EnvironmentRecord
 from repro_hydra.session.ending import terminating
+from repro_hydra.session.say import say
 
 log = logging.getLogger("repro_hydra.launcher")
 
@@ -115,8 +116,6 @@ class IsolatingLauncher(Launcher):
         gpus: Sequence[str] | None = None,
         stop_at_failure: bool = False,
     ) -> None:
-        if n_jobs < 1:
-            raise ValueError(f"hydra.launcher.n_jobs: expected at least 1, found {n_jobs}")
         self._n_jobs = n_jobs
         self._start = getattr(start, "name", start)
         self._gpus_per_job = gpus_per_job
@@ -131,6 +130,19 @@ class IsolatingLauncher(Launcher):
         self._context = hydra_context
         self._task = task_function
         self._config = config
+        try:
+            self._slots = self._make_slots()
+        except ValueError as error:  # Hydra would show it with a traceback
+            say(str(error))
+            raise SystemExit(2) from None
+
+    def _make_slots(self) -> list[list[str] | None]:
+        if self._n_jobs < 1:
+            raise ValueError(f"hydra.launcher.n_jobs: expected at least 1, found {self._n_jobs}")
+        if self._gpus_per_job < 0:
+            raise ValueError(f"hydra.launcher.gpus_per_job: expected 0 or more, found {self._gpus_per_job}")
+        gpus = (self._gpus or gpus_here(os.environ)) if self._gpus_per_job else []
+        return share_gpus(gpus, self._n_jobs, self._gpus_per_job)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Run the jobs, and return one `JobReturn` for each, in their order."""
@@ -146,10 +158,8 @@ class IsolatingLauncher(Launcher):
             for index, overrides in enumerate(job_overrides)
         ]
         log.info("Launching %d jobs, %d at a time, each in a process of its own", len(jobs), self._n_jobs)
-        slots = share_gpus(self._gpus or gpus_here(os.environ) if self._gpus_per_job else [], self._n_jobs,
-                           self._gpus_per_job)  # fmt: skip
         with tempfile.TemporaryDirectory(prefix="repro-hydra-sweep-") as folder:
-            _Batch(self, jobs, slots, Path(folder)).run()
+            _Batch(self, jobs, self._slots, Path(folder)).run()
         configure_log(self._config.hydra.hydra_logging, self._config.hydra.verbose)
         return [job.outcome for job in jobs if job.outcome is not None]
 

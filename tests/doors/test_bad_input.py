@@ -196,10 +196,19 @@ def test_a_value_that_an_option_does_not_take(project: Project, option: str, wor
     assert project.files() == before
 
 
-def test_too_few_jobs_at_a_time(project: Project) -> None:
-    """The launcher's own options are checked in the same way."""
+@pytest.mark.parametrize("mode", [["+repro=strict"], []], ids=["strict", "no mode"])
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ("n_jobs=0", "hydra.launcher.n_jobs: expected at least 1, found 0"),
+        ("gpus_per_job=2", "needs 2 GPUs, found 0"),
+        ("gpus_per_job=-1", "hydra.launcher.gpus_per_job: expected 0 or more, found -1"),
+    ],
+)
+def test_options_of_the_launcher(project: Project, option: str, words: str, mode: list[str]) -> None:
+    """The launcher's own options are refused in the same way, with a mode and without."""
     project.holding()
     before = project.files()
-    arguments = ["-m", "+repro=strict", "hydra/launcher=repro", "hydra.launcher.n_jobs=0", "seed=1,2"]
-    project.run(*arguments).refused(2, "hydra.launcher.n_jobs: expected at least 1, found 0")
+    arguments = ["-m", *mode, "hydra/launcher=repro", f"hydra.launcher.{option}", "seed=1,2"]
+    project.run(*arguments, CUDA_VISIBLE_DEVICES="").refused(2, words)
     assert project.files() == before
