@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Sequence
@@ -17,7 +18,14 @@ from repro_hydra.record.store import encode
 
 def print_json(value: object) -> None:
     """One JSON document on standard output, and nothing else."""
-    sys.stdout.write(encode(value).decode())
+    try:
+        data = encode(value)
+    except UnicodeEncodeError:
+        # A path that is no UTF-8: as an escape it is JSON, and whoever reads it gets the same path.
+        data = json.dumps(value, indent=2, allow_nan=False).encode() + b"\n"
+    sys.stdout.flush()
+    sys.stdout.buffer.write(data)  # JSON is UTF-8, whatever the terminal speaks
+    sys.stdout.flush()
 
 
 def default_roots() -> list[Path]:

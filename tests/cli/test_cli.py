@@ -373,6 +373,7 @@ class TestProcesses:
             )
             assert done.returncode == 0, done.stderr
             assert b"Traceback" not in done.stderr
+        assert os.fsencode(json.loads(done.stdout)[0]["dir"]) == os.fsencode(tmp_path / "o" / odd)
 
 
 HEAVY = ("torch", "scipy", "numpy", "git", "hydra", "omegaconf", "submitit", "sklearn", "pandas")
