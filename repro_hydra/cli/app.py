@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from repro_hydra.cli.data import app as data_app
 from repro_hydra.cli.errors import told_plainly
 
 app = typer.Typer(
@@ -17,6 +18,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(data_app, name="data")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 
