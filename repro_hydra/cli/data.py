@@ -39,7 +39,9 @@ Project = Annotated[
 def add(
     path: Annotated[Path, typer.Argument(help="A file or a folder.")],
     name: Annotated[str | None, typer.Option("--name", help="By default the last part of its path.")] = None,
-    description: Annotated[str | None, typer.Option("-m", "--description", "--message")] = None,
+    description: Annotated[
+        str | None, typer.Option("-m", "--description", "--message", help="What it is, in a few words.")
+    ] = None,
     source: Annotated[str | None, typer.Option(help="Where it came from: an address, a DOI.")] = None,
     ignore: Annotated[
         list[str] | None,
@@ -111,7 +113,12 @@ def show(
 
 @app.command()
 def verify(
-    reference: Annotated[str | None, typer.Argument(metavar="[NAME[@VERSION]]")] = None,
+    reference: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[NAME[@VERSION]]", help="A name, NAME@VERSION or a version; all of them with --all."
+        ),
+    ] = None,
     everything: Annotated[
         bool, typer.Option("--all", help="All datasets (what happens without NAME).")
     ] = False,

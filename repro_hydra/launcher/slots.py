@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -15,7 +16,11 @@ def gpus_here(environ: Mapping[str, str]) -> list[str]:
     """The GPUs that this process may use: CUDA_VISIBLE_DEVICES where set, else what ``nvidia-smi`` lists."""
     visible = environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
-        return [name.strip() for name in visible.split(",") if name.strip() and name.strip() != "-1"]
+        names = [name.strip() for name in visible.split(",")]
+        valid = itertools.takewhile(
+            lambda name: name != "-1", names
+        )  # CUDA reads the list up to the first invalid one
+        return [name for name in valid if name]
     if shutil.which("nvidia-smi") is None:
         return []
     try:

@@ -1,0 +1,168 @@
+"""`repro_hydra.determinism.watch`: settings put in force, probed, and held against whoever changes them.
+
+torch's settings are global, so each scenario has a process of its own, which prints what the watch says.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+from typing import Any
+
+from repro_hydra.config import DeterminismConf
+from repro_hydra.determinism import SETTINGS, required_variables
+
+BEGIN = """
+import json, sys
+from repro_hydra.config import DeterminismConf, TorchDeterminism
+from repro_hydra.determinism import SettingsWatch
+from repro_hydra.imports import LateImports
+
+def begin(**options):
+    late = LateImports()
+    late.install()
+    watch = SettingsWatch(DeterminismConf(**options), late.when_imported)
+    watch.enter()
+    return watch
+
+def end(watch, **more):
+    watch.probe_exit()
+    rows = {row.name: [row.asked, row.entry, row.first_step, row.exit, row.in_force]
+            for row in watch.record().settings}
+    print(json.dumps({"entry": [f.id for f in watch.entry_findings()],
+                      "changed": [f.id for f in watch.change_findings()], "rows": rows, **more}))
+"""
+
+
+def scenario(source: str, *, right: bool = True) -> dict[str, Any]:
+    """What the scenario prints; `right` starts its interpreter with the variables that strict wants."""
+    required = required_variables(DeterminismConf(), {})
+    environ = {name: value for name, value in os.environ.items() if name not in required}
+    done = subprocess.run(
+        [sys.executable, "-c", BEGIN + textwrap.dedent(source)],
+        env=environ | (required if right else {}),
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout.splitlines()[-1])
+    assert isinstance(answer, dict)
+    return answer
+
+
+def test_torch_imported_in_the_task_is_made_deterministic_on_import() -> None:
+    """The watch imports nothing; torch that comes later is set, probed at the first step, and holds to the end."""
+    told = scenario(
+        """
+        watch = begin()
+        early = "torch" in sys.modules
+        import torch
+        weight = torch.nn.Parameter(torch.ones(2))
+        optimizer = torch.optim.SGD([weight], lr=0.1)
+        for _ in range(2):
+            weight.sum().backward()
+            optimizer.step()
+        end(watch, early=early, on=torch.are_deterministic_algorithms_enabled(), threads=torch.get_num_threads())
+        """
+    )
+    assert (told["early"], told["on"], told["threads"]) == (False, True, 1)
+    assert told["entry"] == told["changed"] == []
+    assert told["rows"]["torch.deterministic_algorithms"] == ["enforce"] * 4 + [True]
+    assert told["rows"]["torch.threads"] == [1, 1, 1, 1, True]
+    assert told["rows"]["cudnn.benchmark"] == [False, False, False, False, True]
+
+
+def test_settings_changed_behind_our_back_are_found_at_exit() -> None:
+    """A library that weakens what was in force at entry gives `setting-changed:…` for each setting it touched."""
+    told = scenario(
+        """
+        watch = begin()
+        import torch
+        torch.use_deterministic_algorithms(False)
+        torch.backends.cudnn.benchmark = True
+        torch.set_num_threads(2)
+        end(watch)
+        """
+    )
+    assert told["entry"] == []
+    assert {
+        "setting-changed:torch.deterministic_algorithms",
+        "setting-changed:cudnn.benchmark",
+        "setting-changed:torch.threads",
+    } <= set(told["changed"])
+    assert told["rows"]["torch.deterministic_algorithms"] == ["enforce", "enforce", None, "off", False]
+
+
+def test_a_setting_weakened_only_for_the_training_is_found_at_the_first_step() -> None:
+    """Whoever puts the setting back before the exit is found out by the probe in between."""
+    told = scenario(
+        """
+        watch = begin()
+        import torch
+        weight = torch.nn.Parameter(torch.ones(2))
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        weight.sum().backward()
+        torch.optim.SGD([weight], lr=0.1).step()
+        torch.use_deterministic_algorithms(True)
+        end(watch)
+        """
+    )
+    assert told["changed"] == ["setting-changed:torch.deterministic_algorithms"]
+    assert told["rows"]["torch.deterministic_algorithms"] == ["enforce", "enforce", "warn", "enforce", False]
+
+
+def test_an_interpreter_started_without_the_variables_is_not_in_force_at_entry() -> None:
+    """What only the start could have set is found at entry, also where the variable was assigned since."""
+    told = scenario(
+        """
+        import os
+        os.environ["PYTHONHASHSEED"] = "0"
+        end(begin())
+        """,
+        right=False,
+    )
+    assert "setting-not-in-force:hash_seed" in told["entry"]
+    assert "setting-not-in-force:environment.OMP_NUM_THREADS" in told["entry"]
+    assert "setting-not-in-force:cublas_workspace" in told["entry"]
+    assert told["rows"]["hash_seed"][:2] == ["0", "random"]
+
+
+def test_what_is_off_is_recorded_and_not_touched() -> None:
+    """With nothing asked for, torch's settings stay the user's, and the record states them without a verdict."""
+    told = scenario(
+        """
+        watch = begin(torch=TorchDeterminism.off, threads=None, interpreter=False)
+        import torch
+        torch.backends.cudnn.benchmark = True
+        end(watch)
+        """,
+        right=False,
+    )
+    assert told["entry"] == told["changed"] == []
+    assert told["rows"]["cudnn.benchmark"] == [None, False, None, True, None]
+    assert told["rows"]["torch.deterministic_algorithms"] == [None, "off", None, "off", None]
+
+
+def test_warn_is_recorded_as_warn() -> None:
+    """`warn_only` is not determinism, and is never recorded as enforced."""
+    told = scenario("watch = begin(torch=TorchDeterminism.warn)\nimport torch\nend(watch)\n")
+    assert told["rows"]["torch.deterministic_algorithms"] == ["warn", "warn", None, "warn", True]
+
+
+def test_without_torch_its_settings_are_neither_held_nor_broken() -> None:
+    """A script that never imports torch has no verdict on its settings, and no finding."""
+    told = scenario("end(begin(), torch='torch' in sys.modules)\n")
+    assert told["torch"] is False
+    assert told["entry"] == told["changed"] == []
+    assert told["rows"]["torch.threads"] == [None, None, None, None, None]
+
+
+def test_every_setting_says_why_when_and_how() -> None:
+    """The table is what the record and the documentation are made of: no row has a blank, no name comes twice."""
+    names = [setting.name for setting in SETTINGS]
+    assert len(names) == len(set(names))
+    assert all(setting.why and setting.when and setting.how_probed for setting in SETTINGS)

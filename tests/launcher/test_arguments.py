@@ -1,0 +1,59 @@
+"""`repro_hydra.launcher.arguments`: the command line of one job of a sweep."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from repro_hydra.launcher.arguments import job_argv
+
+KEY = st.from_regex(r"[a-z]{1,5}(\.[a-z]{1,5})?", fullmatch=True).filter(
+    lambda key: not key.startswith("hydra")
+)
+OVERRIDE = st.builds(
+    lambda key, value: f"{key}={value}", KEY, st.integers() | st.sampled_from(["'a b'", "a=b", "-m"])
+)
+
+
+@given(st.lists(OVERRIDE), st.lists(OVERRIDE))
+def test_the_jobs_own_overrides_replace_the_swept_ones(swept: list[str], own: list[str]) -> None:
+    """Whatever was swept, the job's argv is the program and the job's overrides, in their order."""
+    assert job_argv(["train.py", "-m", *swept], own) == ["train.py", *own]
+
+
+def test_flags_and_hydra_overrides_stay() -> None:
+    """A job reads the same config in the same directory settings as its sweep."""
+    argv = ["t.py", "-cn", "big", "--config-dir=conf", "--multirun", "hydra.verbose=true", "seed=1,2"]
+    assert job_argv(argv, ["seed=2"]) == [
+        "t.py",
+        "-cn",
+        "big",
+        "--config-dir=conf",
+        "hydra.verbose=true",
+        "seed=2",
+    ]
+
+
+def test_what_makes_a_sweep_goes() -> None:
+    """Launcher, sweeper, sweep directory and mode are the sweep's own, in every spelling."""
+    makes = [
+        "-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "hydra/sweeper=optuna", "hydra.mode=MULTIRUN",
+        "hydra.sweep.dir=/x", "~hydra.sweeper.params", "+hydra.sweeper.params.seed='1,2'",
+    ]  # fmt: skip
+    assert job_argv(["t.py", *makes], ["seed=1"]) == ["t.py", "seed=1"]
+
+
+def test_a_value_that_looks_like_a_flag_belongs_to_its_flag() -> None:
+    """`-cn -m` names a config `-m`; a flag at the very end is kept as it is."""
+    assert job_argv(["t.py", "-cn", "-m"], []) == ["t.py", "-cn", "-m"]
+    assert job_argv(["t.py", "-m", "-cn"], []) == ["t.py", "-cn"]
+
+
+def test_an_override_is_not_repeated() -> None:
+    """What the job holds already as an override of Hydra's own node stands there once."""
+    assert job_argv(["t.py", "hydra.verbose=true"], ["hydra.verbose=true", "a=1"]) == [
+        "t.py",
+        "hydra.verbose=true",
+        "a=1",
+    ]
+    assert job_argv([], ["a=1"]) == ["a=1"]
