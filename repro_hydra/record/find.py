@@ -100,7 +100,7 @@ def _walk(shown: str, real: str, seen: set[str]) -> Iterator[Located]:
         seen.add(key)
         try:
             with os.scandir(here) as entries:
-                names = [entry.name for entry in entries if entry.is_dir()]
+                names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
         except OSError as error:
             yield Located(here, "damaged", f"{here}: cannot be read ({error.strerror})")
             continue
