@@ -146,6 +146,14 @@ def test_many_pairs_are_drawn_with_a_generator_of_their_own() -> None:
     assert sign_flip_test(np.abs(values) + 5, np.zeros(24)).p_value == result.smallest_p == 1 / 100_001
 
 
+def test_drawn_signs_do_not_depend_on_the_unit() -> None:
+    """With values whose squares overflow, or vanish, the same signs are drawn and the same p-value comes out."""
+    values = np.random.default_rng(6).normal(0.35, 1, size=24)
+    p_value = sign_flip_test(values, np.zeros(24)).p_value
+    for exponent in (-1000, 1000):
+        assert sign_flip_test(np.ldexp(values, exponent), np.zeros(24)).p_value == p_value
+
+
 @BOTH
 def test_both_hold_their_level(function: object) -> None:
     """Of 3,000 samples without a difference, in a skew-free but wild distribution, at most 5 % are found different."""

@@ -66,6 +66,17 @@ def test_no_effect_is_found_as_often_as_allowed() -> None:
         assert power_of_t_test(effect, 5, paired=False) == pytest.approx(1.0, abs=1e-9)
 
 
+def test_power_holds_where_scipy_gives_nan() -> None:
+    """With one degree of freedom T is (Z + d)/|Z'|, so for a huge d the power is P(|Z'| < d / critical)."""
+    critical = -float(stats.t.ppf(0.5e-5, 1))
+    for ratio in (0.5, 1.0, 2.0):
+        effect = ratio * critical / math.sqrt(2)
+        expected = 2 * stats.norm.cdf(ratio) - 1
+        assert power_of_t_test(effect, 2, paired=True, confidence=1 - 1e-5) == pytest.approx(
+            expected, abs=1e-6
+        )
+
+
 def test_more_confidence_or_power_takes_more_seeds() -> None:
     """The number grows with what is asked for, and gives up above a million."""
     base = seeds_for_power(0.5, paired=True)

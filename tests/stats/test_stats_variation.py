@@ -102,6 +102,13 @@ def test_exact_interval_inverts_the_distribution() -> None:
     assert scipy_stats.nct.cdf(root / ratio, 4, root / interval.low) == pytest.approx(0.025, abs=1e-8)
 
 
+def test_a_zero_among_positive_values_is_no_other_sign() -> None:
+    """One run at zero leaves a coefficient, as long as the mean is told apart from zero."""
+    assert coefficient_of_variation([0.0, 1.0, 1.0, 1.0, 1.0]).value == pytest.approx(
+        math.sqrt(0.2) / 0.8, rel=1e-14
+    )
+
+
 @pytest.mark.parametrize("method", ["vangel", "mckay", "noncentral_t"])
 def test_interval_is_undefined_where_the_coefficient_is(method: str) -> None:
     """No coefficient, no interval, the same reason."""
