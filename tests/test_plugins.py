@@ -21,6 +21,7 @@ def run_python(source: str, *, path: Path | None = None) -> Any:
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(source)],
         env=environ,
+        cwd=path,  # which -c puts in front of everything
         capture_output=True,
         text=True,
         timeout=100,
@@ -128,7 +129,8 @@ def test_a_broken_installation_of_ours_breaks_no_other_plugin(tmp_path: Path) ->
     other.mkdir(parents=True)
     (other / "__init__.py").touch()
     (other / "config.py").write_text(
-        "from hydra.core.config_store import ConfigStore\nConfigStore.instance().store(group='other', name='x', node={})\n"
+        "from hydra.core.config_store import ConfigStore\n"
+        "ConfigStore.instance().store(group='other', name='x', node={})\n"
     )
     found = run_python(
         """
