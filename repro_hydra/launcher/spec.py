@@ -95,7 +95,9 @@ def describe_exit(code: int) -> str:
 
 def _travelling_value(value: Any, main_by_reference: bool) -> bytes:
     try:
-        return dumps((value, None, ""), main_by_reference=main_by_reference)
+        data = dumps((value, None, ""), main_by_reference=main_by_reference)
+        loads(data)  # as for errors, below: what cannot be read back is told here, where it has a name
+        return data
     except Exception as error:  # noqa: BLE001 (a value's own __reduce__ may raise anything)
         text = f"the job's return value ({type(value).__name__}) cannot be sent to the sweep: {error}"
         return dumps((None, TypeError(text), text), main_by_reference=False)
