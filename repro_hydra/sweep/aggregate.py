@@ -131,7 +131,7 @@ def aggregate(
     order = sorted(range(len(groups)), key=lambda index: _sorting_key(shown[index]))
     for index in order:
         table.add(groups[index], shown[index], collected)
-    table.left_out += [LeftOut(directory, reason) for directory, reason in collected.damaged.items()]
+    table.left_out += [LeftOut(directory, reason) for directory, reason in collected.unusable.items()]
     return Aggregate(table.rows, sorted(table.left_out, key=lambda item: item.dir))
 
 

@@ -27,6 +27,7 @@ class RunFacts:
     """What an aggregate needs of one run."""
 
     dir: str
+    run_id: str
     status: ShownStatus
     started_at: str
     upheld: Upheld
@@ -60,8 +61,8 @@ class Collected:
 
     runs: list[RunFacts] = field(default_factory=list)
     sweeps: list[SweepFacts] = field(default_factory=list)
-    damaged: dict[str, str] = field(default_factory=dict)
-    """Directory to reason."""
+    unusable: dict[str, str] = field(default_factory=dict)
+    """Directory to reason: damaged records, and copies of runs that are here already."""
     configurations: dict[bytes, Leaves] = field(default_factory=dict)
     """The leaves of each configuration once, whatever the number of its runs."""
 
@@ -100,18 +101,24 @@ def collect(dirs: Iterable[Path], *, now: datetime | None = None, host: str | No
     now = now or datetime.now(timezone.utc)
     host = host or platform.node()
     collected = Collected()
+    originals: dict[str, str] = {}
     for located in walk(dirs):
         if located.problem is not None:
-            collected.damaged[located.dir] = located.problem
+            collected.unusable[located.dir] = located.problem
             continue
         try:
             if located.kind == "sweep":
                 record = read(SweepPaths(Path(located.dir)).sweep, SweepRecord)
                 collected.sweeps.append(SweepFacts(located.dir, record))
             else:
-                collected.runs.append(_read_run(located.dir, collected.configurations, now=now, host=host))
+                run = _read_run(located.dir, collected.configurations, now=now, host=host)
+                original = originals.setdefault(run.run_id, located.dir)
+                if original == located.dir:
+                    collected.runs.append(run)
+                else:
+                    collected.unusable[located.dir] = f"a copy of the run in {original}"
         except RecordError as error:
-            collected.damaged[located.dir] = str(error)
+            collected.unusable[located.dir] = str(error)
     return collected
 
 
@@ -142,6 +149,7 @@ def _read_run(directory: str, configurations: dict[bytes, Leaves], *, now: datet
             problem = str(error)
     return RunFacts(
         dir=directory,
+        run_id=run.run_id,
         status=status,
         started_at=run.started_at or run.created_at,
         upheld=run.upheld,

@@ -101,7 +101,7 @@ def _plan(
             place = _place(record.sweep_id, job.overrides, record.seed_key)
             group = _group_of_overrides(groups, siblings, place, by)
         group.planned = (group.planned or 0) + 1
-        if runs or (job.dir is not None and f"{sweep.dir}/{job.dir}" in collected.damaged):
+        if runs or (job.dir is not None and f"{sweep.dir}/{job.dir}" in collected.unusable):
             continue
         if job.status == "failed":
             group.failed_unrecorded.append((sweep, job))
@@ -131,7 +131,10 @@ def _place(sweep_id: str | None, overrides: Iterable[str], seed_key: str) -> _Ov
 
 def _distinct(sweeps: Iterable[SweepFacts]) -> list[SweepFacts]:
     # A copied sweep plans nothing anew.
-    return list({sweep.record.sweep_id: sweep for sweep in sweeps}.values())
+    distinct: dict[str, SweepFacts] = {}
+    for sweep in sweeps:
+        distinct.setdefault(sweep.record.sweep_id, sweep)
+    return list(distinct.values())
 
 
 def _check_keys(by: Sequence[str], collected: Collected) -> None:

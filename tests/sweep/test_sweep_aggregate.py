@@ -336,6 +336,15 @@ def test_naming_a_folder_twice_counts_its_runs_once(tmp_path: Path) -> None:
     assert only(aggregate([tmp_path, tmp_path / "sweep", tmp_path / "sweep" / "0"])).n == 2
 
 
+def test_a_copied_sweep_adds_nothing(tmp_path: Path) -> None:
+    MadeSweep(tmp_path / "sweep", [0, 1]).run_all([0.9, 0.8])
+    shutil.copytree(tmp_path / "sweep", tmp_path / "backup")
+    result = aggregate([tmp_path])
+    row = only(result)
+    assert (row.n, row.planned, row.missing) == (2, 2, 0)
+    assert [item.reason.startswith("a copy of the run in") for item in result.left_out] == [True, True]
+
+
 def test_a_run_of_no_sweep_beside_a_sweep_is_said(tmp_path: Path) -> None:
     MadeSweep(tmp_path / "sweep", [0, 1]).run_all([0.9, 0.8])
     make_run(tmp_path / "alone", seed=7, result={"accuracy": 0.7})
