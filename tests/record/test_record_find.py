@@ -40,11 +40,15 @@ def test_some_folders_are_not_entered(tmp_path: Path, name: str) -> None:
     assert found(tmp_path) == {}
 
 
-def test_links_are_not_followed_and_a_root_that_is_one_is(tmp_path: Path) -> None:
+def test_a_link_is_not_followed(tmp_path: Path) -> None:
+    make_run(tmp_path / "a")
+    (tmp_path / "circle").symlink_to(tmp_path)
+    assert found(tmp_path) == {"a": "run"}
+
+
+def test_a_root_that_is_a_link_is(tmp_path: Path) -> None:
     make_run(tmp_path / "real" / "a")
     (tmp_path / "latest").symlink_to(tmp_path / "real")
-    (tmp_path / "real" / "circle").symlink_to(tmp_path)
-    assert found(tmp_path) == {"real/a": "run"}
     assert found(tmp_path / "latest") == {"a": "run"}
 
 
