@@ -34,8 +34,8 @@ def job_from_hydra(config: DictConfig) -> Job:
         config_name=hydra.job.config_name,
         config_dirs=[
             source.path
-            for source in hydra.runtime.config_sources
-            if source.schema in ("file", "pkg") and source.path
+            for source in sorted(hydra.runtime.config_sources, key=lambda source: source.provider != "main")
+            if source.schema in ("file", "pkg") and source.path and source.provider != "hydra"
         ],
     )
 

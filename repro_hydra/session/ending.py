@@ -8,12 +8,10 @@ import threading
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType, TracebackType
+from types import FrameType
 
 from repro_hydra.record.redact import redact_text
 from repro_hydra.record.schema import ErrorInfo, Status
-
-_OWN_MODULES = "repro_hydra"
 
 
 class Terminated(SystemExit):
@@ -61,12 +59,3 @@ def ending(error: BaseException | None) -> tuple[Status, ErrorInfo | None]:
         message=redact_text(str(error)),
         traceback=redact_text("".join(traceback.format_exception(error))),
     )
-
-
-def raised_by_task(trace: TracebackType | None) -> bool:
-    """Whether the error came out of the user's code rather than out of this package's."""
-    last = None
-    while trace is not None:
-        last = trace
-        trace = trace.tb_next
-    return last is None or not str(last.tb_frame.f_globals.get("__name__", "")).startswith(_OWN_MODULES)
