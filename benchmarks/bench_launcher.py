@@ -1,4 +1,4 @@
-"""What a strict run adds before its task, and what a job of a sweep costs: ratios, measured side by side.
+"""What a strict run adds before its task, and what a further job of a sweep costs: ratios, measured side by side.
 
     python benchmarks/bench_launcher.py [--pairs 5] [--jobs 8]
 
@@ -16,6 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
+FEW = 2
 # Prints the clock when its task begins: what comes before it is start-up.
 SCRIPT = """
 import time
@@ -73,15 +74,22 @@ def whole(folder: Path, *arguments: str) -> float:
     return time.perf_counter() - began
 
 
+def per_job(folder: Path, jobs: int, *arguments: str) -> float:
+    """Seconds that one further job of a sweep takes: start-up falls out of the difference."""
+    few = whole(folder, "-m", *arguments, f"+seed=range({FEW})")
+    many = whole(folder, "-m", *arguments, f"+seed=range({FEW + jobs})")
+    return (many - few) / jobs
+
+
 def show(name: str, values: list[float], unit: str, bound: str) -> None:
     low, middle, high = min(values), statistics.median(values), max(values)
-    print(f"{name:<58} {middle:8.3f} {unit:<4} [{low:.3f} … {high:.3f}]   bound {bound}", flush=True)
+    print(f"{name:<66} {middle:8.3f} {unit:<4} [{low:.3f} … {high:.3f}]   bound {bound}", flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pairs", type=int, default=5)
-    parser.add_argument("--jobs", type=int, default=8)
+    parser.add_argument("--jobs", type=int, default=12)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -99,24 +107,18 @@ def main() -> None:
                 added.append(strict - plain)
         show("strict adds before the task, environment right already", added, "s", "<= 0.25 s")
 
-        seeds = f"+seed=range({options.jobs})"
-        serial, double = [], []
+        one_at_a_time, strict, double = [], [], []
+        isolating = ("hydra/launcher=repro",)
         for _ in range(max(2, options.pairs // 2)):
-            plain = whole(folder, "-m", seeds)
-            ours = whole(folder, "-m", "+repro=strict", seeds)
-            serial.append((ours - plain) / options.jobs)
-            long = "+steps=3000"
-            one = whole(folder, "-m", "+repro=strict", "hydra/launcher=repro", seeds, long)
-            two = whole(
-                folder, "-m", "+repro=strict", "hydra/launcher=repro", "hydra.launcher.n_jobs=2", seeds, long
-            )
-            double.append(one / two)
-        show(
-            "a job of a strict sweep, on top of Hydra in one process",
-            serial,
-            "s",
-            "<= 0.06 s (start-up spread over the jobs)",
-        )
+            plain = per_job(folder, options.jobs)
+            one_at_a_time.append(per_job(folder, options.jobs, *isolating) - plain)
+            strict.append(per_job(folder, options.jobs, "+repro=strict") - plain)
+            busy = (*isolating, "+steps=6000")
+            serial = per_job(folder, options.jobs, *busy)
+            double.append(serial / per_job(folder, options.jobs, *busy, "hydra.launcher.n_jobs=2"))
+        in_process = "a further job, on top of Hydra in one process:"
+        show(f"{in_process} isolating", one_at_a_time, "s", "<= 0.06 s")
+        show(f"{in_process} strict", strict, "s", "(none is set)")
         show("throughput with two jobs at a time over one at a time", double, "x", ">= 1.6 x on two cores")
 
 

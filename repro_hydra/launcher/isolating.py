@@ -14,17 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hydra.core.hydra_config import HydraConfig
 from hydra.core.singleton import Singleton
-from hydra.core.utils import (
-    JobReturn,
-    JobRuntime,
-    JobStatus,
-    configure_log,
-    filter_overrides,
-    run_job,
-    setup_globals,
-)
+from hydra.core.utils import JobReturn, JobStatus, configure_log, filter_overrides, setup_globals
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
@@ -37,56 +28,13 @@ from repro_hydra.launcher.pickling import dumps
 from repro_hydra.launcher.pool import CleanProcess, Ended, JobPool, can_fork, libraries_to_preload
 from repro_hydra.launcher.slots import gpus_here, share_gpus
 from repro_hydra.launcher.spec import JobDied, JobNotStarted, JobSpec, describe_exit, read_outcome, write_spec
-from repro_hydra.launcher.task import JobStart, RecordedTask, exit_as_return
+from repro_hydra.launcher.task import JobStart, RecordedTask
+from repro_hydra.launcher.work import HydraWork
 from repro_hydra.program import Program, describe_program, started_in
-from repro_hydra.record.environment import EnvironmentRecord
 from repro_hydra.session.ending import terminating
 from repro_hydra.session.say import say
 
 log = logging.getLogger("repro_hydra.launcher")
-
-
-@dataclass
-class HydraWork:
-    """What an isolated job's process does: the job as Hydra runs it, callbacks included."""
-
-    hydra_context: HydraContext
-    config: DictConfig
-    task: TaskFunction | None
-    singletons: Any
-
-    def __call__(self, task: TaskFunction | None, environment: EnvironmentRecord | None) -> JobReturn:
-        if self.singletons is not None:
-            Singleton.set_state(self.singletons)
-        setup_globals()
-        _initialize_hydra(self.hydra_context, self.config)
-        function = self.task
-        if isinstance(function, RecordedTask):
-            function = function if task is None else function.with_task(task)
-            function.environment = environment
-        elif task is not None:
-            function = task
-        assert function is not None
-        HydraConfig.instance().set_config(self.config)
-        return run_job(
-            hydra_context=self.hydra_context,
-            task_function=exit_as_return(function),
-            config=self.config,
-            job_dir_key="hydra.sweep.dir",
-            job_subdir_key="hydra.sweep.subdir",
-        )
-
-
-def _initialize_hydra(context: HydraContext, config: DictConfig) -> None:
-    """A task may ask `GlobalHydra` for more configs, as it can in a single run."""
-    from hydra._internal.hydra import Hydra
-    from hydra.core.global_hydra import GlobalHydra
-
-    JobRuntime.instance().set("name", config.hydra.job.name)
-    if not GlobalHydra.instance().is_initialized():
-        GlobalHydra.instance().initialize(
-            Hydra(task_name=config.hydra.job.name, config_loader=context.config_loader)
-        )
 
 
 class IsolatingLauncher(Launcher):
@@ -148,6 +96,7 @@ class IsolatingLauncher(Launcher):
         """Run the jobs, and return one `JobReturn` for each, in their order."""
         setup_globals()
         configure_log(self._config.hydra.hydra_logging, self._config.hydra.verbose)
+        self.clean_process()  # imports its libraries while the jobs are composed here
         Path(str(self._config.hydra.sweep.dir)).mkdir(parents=True, exist_ok=True)
         jobs = [
             _Job(

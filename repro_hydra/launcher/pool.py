@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import sysconfig
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -43,6 +44,13 @@ def libraries_to_preload(imported: Mapping[str, object]) -> list[str]:
     names = [name for name in PRELOADABLE if name in imported]
     if "torch" in imported and "torch._dynamo" not in names:
         names.append("torch._dynamo")  # the first optimizer imports it, for 1.2 s
+    installed = tuple(sysconfig.get_path(kind) + os.sep for kind in ("purelib", "platlib"))
+    for name, module in imported.items():
+        # Hydra's plugins, with which a job's config is unpickled; not those that lie in the user's own folder.
+        if name.startswith("hydra_plugins."):
+            file = getattr(module, "__file__", None) or ""
+            if name.startswith("hydra_plugins.repro_hydra_plugin") or file.startswith(installed):
+                names.append(name)
     return names
 
 

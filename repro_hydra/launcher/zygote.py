@@ -20,12 +20,25 @@ import sys
 import threading
 import traceback
 import warnings
+import weakref
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from repro_hydra.launcher.job_process import die_with_parent, run_spec
+
+
+NEEDED_BY_EACH_JOB = (
+    "hydra.main",
+    "hydra._internal.logging_config",
+    "hydra.experimental.callback",
+    "repro_hydra.callback",
+    "repro_hydra.groups",
+    "repro_hydra.launcher.frozen",
+    "repro_hydra.launcher.work",
+)
+"""Hydra's and ours: imported once here, where each fork would import them for 0.15 s."""
 
 
 class StartJob(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,6 +89,7 @@ class Zygote:
         self._control = control
         self._children: dict[int, int] = {}
         self._preload(preload)
+        _leave_finalizers_to_this_process()
         self._environment = self._capture(variables)
         self._threads = native_threads()
         self._wake_read, self._wake_write = os.pipe()
@@ -161,7 +175,7 @@ class Zygote:
             self._control.sendall(msgspec.json.encode(event) + b"\n")
 
     def _preload(self, names: list[str]) -> None:
-        for name in names:
+        for name in (*names, *NEEDED_BY_EACH_JOB):
             try:
                 importlib.import_module(name)
             except ImportError:
@@ -176,6 +190,15 @@ class Zygote:
             )
         except Exception:  # noqa: BLE001 (each job then captures its own, and says what fails)
             return None
+
+
+def _leave_finalizers_to_this_process() -> None:
+    """What libraries clean up at their exit is this process's, not that of each fork.
+
+    torch takes 174 operator libraries out of its dispatcher, for 0.03 s. Finalizers that a job makes still run.
+    """
+    for finalizer in list(getattr(weakref.finalize, "_registry", {})):
+        finalizer.atexit = False
 
 
 def _new_entropy() -> None:
