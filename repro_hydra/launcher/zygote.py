@@ -28,7 +28,6 @@ import msgspec
 
 from repro_hydra.launcher.job_process import die_with_parent, run_spec
 
-
 NEEDED_BY_EACH_JOB = (
     "hydra.main",
     "hydra._internal.logging_config",
