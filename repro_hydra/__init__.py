@@ -9,8 +9,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from repro_hydra.data import data_add as data_add
+    from repro_hydra.data import data_verify as data_verify
     from repro_hydra.seed import seed_everything as seed_everything
     from repro_hydra.session.api import current_run as current_run
+    from repro_hydra.session.api import dataset as dataset
     from repro_hydra.session.api import log_metrics as log_metrics
     from repro_hydra.session.api import log_result as log_result
     from repro_hydra.session.api import session as session
@@ -18,9 +21,12 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "data_add": "repro_hydra.data",
+    "data_verify": "repro_hydra.data",
     "seed_everything": "repro_hydra.seed",
     "session": "repro_hydra.session.api",
     "current_run": "repro_hydra.session.api",
+    "dataset": "repro_hydra.session.api",
     "log_metrics": "repro_hydra.session.api",
     "log_result": "repro_hydra.session.api",
 }

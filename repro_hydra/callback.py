@@ -24,6 +24,7 @@ from repro_hydra.seed import SeedError, choose_seeds
 from repro_hydra.session import process
 from repro_hydra.session.check import check_env_set, check_interpreter, check_start, late_hash_seed
 from repro_hydra.session.claim import check_directory, reserve_stamped
+from repro_hydra.session.datasets import register_new_data
 from repro_hydra.session.findings import Misuse, Refused, blockers, refusal, waive
 from repro_hydra.session.plan import Plan, options_from
 from repro_hydra.session.say import say
@@ -95,6 +96,7 @@ class ReproCallback(Callback):
         if stamped:
             directory = reserve_stamped(directory)
         set_value(config, "hydra.run.dir", str(directory))
+        data, unregistered = register_new_data(checked.data, Path.cwd())
         plan = Plan(
             options=self.options,
             argv=list(sys.argv),
@@ -102,7 +104,8 @@ class ReproCallback(Callback):
             entry=_entry(program),
             code=code,
             patch=checked.code.patch if checked.code is not None else b"",
-            findings=tuple(findings),
+            data=data,
+            findings=(*findings, *unregistered),
         )
         _remember(directory.parent)
         # A callback cannot replace the task function, and `on_job_end` is not called after SystemExit or Ctrl-C:
@@ -160,6 +163,7 @@ class ReproCallback(Callback):
             created.insert(0, directory)
         set_value(config, "hydra.sweep.dir", str(directory))
         _remember(directory.parent)
+        data, unregistered = register_new_data(checked.data, Path.cwd())
         SweepDoor(
             options=self.options,
             config=config,
@@ -167,7 +171,8 @@ class ReproCallback(Callback):
             program=program,
             code=code,
             patch=checked.code.patch if checked.code is not None else b"",
-            findings=findings,
+            data=data,
+            findings=[*findings, *unregistered],
             created=created,
         ).open()
 

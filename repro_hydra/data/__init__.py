@@ -7,6 +7,7 @@ from repro_hydra.data.cache import StatCache as StatCache
 from repro_hydra.data.capture import capture_data as capture_data
 from repro_hydra.data.capture import changed_meanwhile as changed_meanwhile
 from repro_hydra.data.capture import describe_dataset as describe_dataset
+from repro_hydra.data.capture import register_data as register_data
 from repro_hydra.data.errors import DataError as DataError
 from repro_hydra.data.errors import DataMisuse as DataMisuse
 from repro_hydra.data.project import dataset_path as dataset_path

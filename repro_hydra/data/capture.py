@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -84,7 +86,6 @@ def capture_data(
     project: Path,
     root: str | None = None,
     ignore: Sequence[str] = (),
-    auto_version: bool = False,
     verify: bool = True,
     paranoid: bool = False,
     cache: StatCache | None = None,
@@ -102,8 +103,6 @@ def capture_data(
         What relative paths are relative to: where the run was started.
     project : Path
         The folder of the registry (`find_project`).
-    auto_version : bool
-        Register content that the registry does not know, instead of holding it against what it knows.
     verify : bool
         Hold a dataset that the registry knows by name against its versions.
     """
@@ -112,7 +111,7 @@ def capture_data(
     try:
         versions = registry.read()
     except DataError as error:
-        versions, auto_version = [], False
+        versions = []
         findings.append(
             Finding(id="data-registry", severity="blocks", message=str(error), file=str(registry.file))
         )
@@ -136,17 +135,6 @@ def capture_data(
                 paranoid=paranoid,
                 progress=progress,
             )
-            if auto_version and not record.registered:
-                data_add(
-                    place,
-                    name,
-                    "registered by a run (data.auto_version)",
-                    ignore=options.ignore,
-                    executable=options.executable,
-                    project=project,
-                    cache=cache,
-                )
-                record = msgspec.structs.replace(record, registered=True)
         except DataError as error:
             kind = "data-missing" if isinstance(error, DataMisuse) else "data-unreadable"
             findings.append(Finding(id=f"{kind}:{name}", severity="blocks", message=str(error), file=path))
@@ -156,6 +144,71 @@ def capture_data(
         findings += _uncovered(record)
     coverage = DataCoverage(watched=[WATCHED] if records else [], not_watched=[NOT_WATCHED])
     return DataRecord(datasets=records, coverage=coverage), findings
+
+
+def register_data(
+    record: DataRecord,
+    *,
+    base: Path,
+    project: Path,
+    root: str | None = None,
+    cache: StatCache | None = None,
+) -> DataRecord:
+    """Write the datasets of `record` that the registry does not know into it (``data.auto_version``).
+
+    Raises
+    ------
+    DataError
+        The registry can't be written, or holds none of what it is given; those before it are registered.
+    """
+    datasets = []
+    for dataset in record.datasets:
+        if not dataset.registered:
+            data_add(
+                dataset_path(dataset.path, base, root),
+                dataset.name,
+                "registered by a run (data.auto_version)",
+                ignore=dataset.ignore,
+                executable=dataset.executable,
+                project=project,
+                cache=cache,
+            )
+        datasets.append(msgspec.structs.replace(dataset, registered=True))
+    return msgspec.structs.replace(record, datasets=datasets)
+
+
+def add_dataset(
+    record: DataRecord,
+    path: str | Path,
+    name: str | None = None,
+    *,
+    base: Path,
+    project: Path,
+    cache: StatCache | None = None,
+) -> tuple[DataRecord, Path]:
+    """`record` with one more dataset, and where that lies; a place that is declared already is not read again.
+
+    Raises
+    ------
+    DataError
+        It can't be read; `DataMisuse` where nothing is there.
+    """
+    place = dataset_path(os.fspath(path), base)
+    called = name or place.name
+    if any(dataset_path(was.path, base) == place for was in record.datasets):
+        return record, place
+    taken = {was.name for was in record.datasets}
+    if called in taken:
+        called = next(f"{called}-{n}" for n in itertools.count(2) if f"{called}-{n}" not in taken)
+    dataset = describe_dataset(
+        called,
+        place,
+        shown_path=os.fspath(path),
+        versions=Registry(project).read(),
+        cache=cache,
+    )
+    coverage = DataCoverage(watched=[WATCHED], not_watched=record.coverage.not_watched)
+    return msgspec.structs.replace(record, datasets=[*record.datasets, dataset], coverage=coverage), place
 
 
 def changed_meanwhile(

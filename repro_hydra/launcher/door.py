@@ -35,6 +35,7 @@ from repro_hydra.seed import SeedError, choose_seeds
 from repro_hydra.session import capture, process
 from repro_hydra.session.check import check_env_set
 from repro_hydra.session.claim import check_directory
+from repro_hydra.session.datasets import DataPlan
 from repro_hydra.session.ending import terminating
 from repro_hydra.session.findings import Misuse, Refused, blockers, waive
 from repro_hydra.session.plan import Plan, SweepPlace, options_from
@@ -55,6 +56,7 @@ class SweepDoor:
         program: Program | NoProgram,
         code: CodeRecord | None,
         patch: bytes,
+        data: DataPlan,
         findings: Sequence[Finding],
         created: Sequence[Path] = (),
     ) -> None:
@@ -86,6 +88,7 @@ class SweepDoor:
                 else {"kind": "none"}
             ),
             code=code,
+            data=data,
             findings=tuple(findings),
             must_be_fresh=self._isolates,
         )

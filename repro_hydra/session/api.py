@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
 from datetime import datetime
@@ -20,6 +20,7 @@ from repro_hydra.record.places import project_of, remember_place
 from repro_hydra.record.schema import RunRecord
 from repro_hydra.session.check import check_interpreter, check_start
 from repro_hydra.session.claim import check_directory, reserve_stamped
+from repro_hydra.session.datasets import register_new_data
 from repro_hydra.session.findings import Refused, blockers, waive
 from repro_hydra.session.plan import Job, Plan, options_from
 from repro_hydra.session.session import Session, active_session
@@ -31,6 +32,7 @@ def session(
     *,
     mode: str = "standard",
     name: str | None = None,
+    datasets: Mapping[str, str | Path] | Sequence[str | Path] | None = None,
     run_dir: str | Path | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> Iterator[Session]:
@@ -45,6 +47,8 @@ def session(
         environment: start the script with ``repro-hydra run -- python script.py``.
     name : str, optional
         The run's name in its record.
+    datasets : mapping of name to path, or sequence of paths, optional
+        The run's inputs, as ``data.datasets`` declares them; a path alone is called by its last part.
     run_dir : path, optional
         The run's directory; by default ``outputs/<date>/<time>``.
     options : mapping, optional
@@ -66,6 +70,7 @@ def session(
     ...     run.log_result({"accuracy": train()})
     """
     chosen = _options(mode, name, options or {})
+    chosen.data.datasets |= _named(datasets)
     directory = (
         Path(run_dir) if run_dir is not None else Path(datetime.now().strftime("outputs/%Y-%m-%d/%H-%M-%S"))
     )
@@ -88,6 +93,7 @@ def session(
     if stamped:
         directory = reserve_stamped(directory)
     remember_place(project_of(Path.cwd()), directory.parent)
+    data, unregistered = register_new_data(checked.data, Path.cwd())
     plan = Plan(
         options=chosen,
         argv=list(sys.argv),
@@ -97,7 +103,8 @@ def session(
         else {"kind": "session", "target": program.target},
         code=code,
         patch=checked.code.patch if checked.code is not None else b"",
-        findings=tuple(findings),
+        data=data,
+        findings=(*findings, *unregistered),
         must_be_fresh=chosen.mode is Mode.strict,
     )
     with Session(plan, Job(run_dir=directory, config=_as_mapping(config), name=name)) as running:
@@ -130,6 +137,36 @@ def log_result(result: Mapping[str, Any]) -> None:
     active = active_session()
     if active is not None:
         active.log_result(result)
+
+
+def dataset(path: str | Path, name: str | None = None) -> Path:
+    """Declare an input of the run that this process is in, and return its absolute path.
+
+    It stands in the record with its digest, as if the config had declared it. Outside of a run only the path
+    comes back.
+
+    Parameters
+    ----------
+    path : path
+        A file or a folder, relative to where the run was started.
+    name : str, optional
+        What the record calls it; by default the last part of its path.
+
+    Raises
+    ------
+    DataError
+        Nothing is there, or it can't be read.
+    """
+    active = active_session()
+    return Path(path).expanduser().absolute() if active is None else active.dataset(path, name)
+
+
+def _named(datasets: Mapping[str, str | Path] | Sequence[str | Path] | None) -> dict[str, str]:
+    if datasets is None:
+        return {}
+    if not isinstance(datasets, Mapping):
+        datasets = {Path(path).name: path for path in datasets}
+    return {name: os.fspath(path) for name, path in datasets.items()}
 
 
 def _options(mode: str, name: str | None, given: Mapping[str, Any]) -> ReproConf:

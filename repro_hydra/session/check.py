@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from repro_hydra.code import CodeState, inspect_code
-from repro_hydra.config import DataConf, EnvironmentConf, Mode, ReproConf
+from repro_hydra.config import EnvironmentConf, Mode, ReproConf
 from repro_hydra.determinism import (
     initial_environment,
     required_variables,
@@ -19,6 +19,7 @@ from repro_hydra.determinism import (
 from repro_hydra.determinism.interpreter import CUBLAS_DETERMINISTIC
 from repro_hydra.program import NoProgram, Program, ignores_environment, why_not_restartable
 from repro_hydra.record.schema import Finding
+from repro_hydra.session.datasets import DataPlan, look_at_data
 
 RUN_COMMAND = "repro-hydra run -- COMMAND"
 
@@ -29,6 +30,7 @@ class Checked:
 
     findings: tuple[Finding, ...]
     code: CodeState | None
+    data: DataPlan
 
 
 def check_start(
@@ -55,7 +57,8 @@ def check_start(
                 "Leave out +repro/code=off",
             )
         )
-    return Checked(findings=tuple(findings), code=code)
+    data, found = look_at_data(options.data, cwd)
+    return Checked(findings=(*findings, *found), code=code, data=data)
 
 
 def _where_the_code_is(program: Program | NoProgram, cwd: Path) -> Path:
@@ -94,15 +97,11 @@ def check_options(options: ReproConf) -> list[Finding]:
 
 def _without_effect(options: ReproConf) -> list[str]:
     """Options of the contract that are accepted and not built yet: better refused than believed."""
-    environment, data = EnvironmentConf(), DataConf()
+    environment = EnvironmentConf()
     changed: dict[str, bool] = {
         "wait": not options.wait,
         "environment.lock": options.environment.lock != environment.lock,
         "environment.exports": options.environment.exports != environment.exports,
-        "data.root": options.data.root != data.root,
-        "data.datasets": bool(options.data.datasets),
-        "data.auto_version": options.data.auto_version != data.auto_version,
-        "data.ignore": options.data.ignore != data.ignore,
         "tracking": bool(options.tracking),
     }
     return [name for name, is_set in changed.items() if is_set]

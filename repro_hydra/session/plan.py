@@ -14,6 +14,7 @@ from repro_hydra.composed import select
 from repro_hydra.config import Mode, ReproConf
 from repro_hydra.record.code import CodeRecord
 from repro_hydra.record.schema import Finding
+from repro_hydra.session.datasets import DataPlan
 from repro_hydra.session.findings import Misuse
 
 NODE = "hydra.callbacks.repro"
@@ -45,6 +46,8 @@ class Plan:
     code: CodeRecord | None = None
     patch: bytes = b""
     """The patch itself for a single run; a sweep stores it once beside ``sweep.json``."""
+    data: DataPlan | None = None
+    """The declared datasets before the start; None where nobody looked."""
     findings: tuple[Finding, ...] = ()
     """What was found before the start; waivers are applied."""
     must_be_fresh: bool = True

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from functools import partial
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -26,6 +27,7 @@ from repro_hydra.record.values import flatten_result
 from repro_hydra.seed import ChosenSeeds, SeedError, choose_seeds, read_back, set_numpy, set_python, set_torch
 from repro_hydra.session import capture, process
 from repro_hydra.session.claim import claim_record
+from repro_hydra.session.datasets import JobData
 from repro_hydra.session.ending import ending, terminating
 from repro_hydra.session.findings import NOT_BEGUN, Misuse, Refused, blockers, judge, waive, waived_ids
 from repro_hydra.session.heartbeat import Heartbeat
@@ -72,6 +74,7 @@ class Session:
         self._watch = SettingsWatch(plan.options.determinism, self._late.when_imported)
         self._findings: list[Finding] = list(plan.findings)
         self._metrics: MetricsLog | None = None
+        self._data: JobData | None = None
         self._returned: Any = None
         self._given: dict[str, JSON] = {}
         self._seeds: dict[str, int | None] = {}
@@ -183,6 +186,16 @@ class Session:
         self._keep("code", lambda: capture.write_code(paths, plan))
         self._keep("environment", lambda: capture.write_environment(paths, plan, self._environment))
         self._keep("determinism", lambda: write_json(paths.determinism, self._watch.record()))
+        self._keep("data", self._look_at_data)
+
+    def _look_at_data(self) -> None:
+        self._data = JobData(self._plan.data, self._plan.options.data, Path(self._plan.cwd))
+        self._findings += self._data.findings
+        self._write_data()
+
+    def _write_data(self) -> None:
+        if self._data is not None and self._paths is not None:
+            write_json(self._paths.data, self._data.record)
 
     def _refuse_if_blocked(self) -> None:
         self._findings = waive(self._findings, self._plan.options.allow)
@@ -210,6 +223,14 @@ class Session:
             raise ValueError(f"log_result: {'; '.join(left_out)}")
         self._given |= values
 
+    def dataset(self, path: str | Path, name: str | None = None) -> Path:
+        """Declare an input from within the task; see `repro_hydra.dataset`."""
+        if self._data is None:  # the record could not be written, and strict would not have begun
+            return Path(self._plan.cwd) / Path(path).expanduser()
+        place = self._data.declare(path, name)
+        self._keep("data", self._write_data)
+        return place
+
     def add_finding(self, finding: Finding) -> None:
         self._findings.append(finding)
 
@@ -229,6 +250,8 @@ class Session:
         if status == "completed":
             self._keep("result", self._write_result)
         paths = self._paths
+        if self._data is not None:
+            self._findings += self._keep("data", self._data.changed) or []
         if paths is not None:
             self._keep("determinism", lambda: write_json(paths.determinism, self._watch.record()))
         self._findings = waive(self._findings, self._plan.options.allow)

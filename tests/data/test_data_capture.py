@@ -18,6 +18,7 @@ from repro_hydra.data import (
     data_add,
     data_list,
     describe_dataset,
+    register_data,
     scan,
 )
 from repro_hydra.record.data import DataRecord
@@ -76,10 +77,11 @@ def test_content_that_the_registry_does_not_know_blocks(project: Path, data: Pat
 def test_auto_version_registers_it_instead(project: Path, data: Path, cache: StatCache) -> None:
     data_add(data, project=project, cache=cache)
     (data / "a").write_text("2")
-    record, findings = capture_data(
-        {"digits": "data/digits"}, base=project, project=project, cache=cache, auto_version=True
-    )
+    asked = {"digits": "data/digits"}
+    record, findings = capture_data(asked, base=project, project=project, cache=cache, verify=False)
     assert findings == []
+    assert not record.datasets[0].registered
+    record = register_data(record, base=project, project=project, cache=cache)
     assert record.datasets[0].registered
     assert len(data_list(project=project)) == 2
 
@@ -93,7 +95,6 @@ def test_all_that_is_wrong_is_said_at_once(project: Path, data: Path, cache: Sta
         base=project,
         project=project,
         cache=cache,
-        auto_version=True,
     )
     assert [f.id for f in findings] == ["data-registry", "data-missing:gone", "data-missing:pipe"]
     assert [d.name for d in record.datasets] == ["digits"]
