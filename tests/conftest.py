@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+import signal
 import tempfile
 
 from hydra.core.plugins import Plugins
 
 # The places that a test's runs write to must not come into the list of whoever runs the tests.
 os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="repro-hydra-tests-")
+
+# A shell starts what it puts in the background with SIGINT ignored, and the tests' programs would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Hydra finds its plugins on first use; the suites parametrise with launchers before that.
 Plugins.instance()
