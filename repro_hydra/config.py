@@ -156,6 +156,8 @@ SEED_OPTIONS = {"default": SeedConf(), "off": SeedConf(set=False), "rank_offset"
 ENVIRONMENT_OPTIONS = {"default": EnvironmentConf()}
 DATA_OPTIONS = {"default": DataConf()}
 CODE_OPTIONS = {"default": CodeConf(), "off": CodeConf(capture=False)}
+TRACKING_OPTIONS: dict[str, dict[str, Any]] = {"none": {}}
+"""Trackers are added one by one, each at a key of its own; none is the default, said aloud."""
 
 NESTED_GROUPS: dict[str, dict[str, Any]] = {
     "seed": dict(SEED_OPTIONS),
@@ -163,4 +165,5 @@ NESTED_GROUPS: dict[str, dict[str, Any]] = {
     "environment": dict(ENVIRONMENT_OPTIONS),
     "data": dict(DATA_OPTIONS),
     "code": dict(CODE_OPTIONS),
+    "tracking": dict(TRACKING_OPTIONS),
 }

@@ -1,6 +1,6 @@
 """Registers the config groups, so that ``+repro=strict`` works in a script that never imports the package."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, is_dataclass
 from enum import Enum
 from typing import Any
 
@@ -30,7 +30,7 @@ class ReproLauncherConf:
 
 def _nested(name: str, options: Any) -> dict[str, Any]:
     """An option of a nested group. It brings the callback along, which without a mode would not be there."""
-    return {"_target_": repro.CALLBACK_TARGET, name: asdict(options)}
+    return {"_target_": repro.CALLBACK_TARGET, name: asdict(options) if is_dataclass(options) else options}
 
 
 def _register() -> None:

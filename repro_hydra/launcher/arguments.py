@@ -31,9 +31,9 @@ def job_argv(argv: Sequence[str], job_overrides: Sequence[str]) -> list[str]:
     hydra_overrides: list[str] = []
     arguments = iter(argv[1:])
     for argument in arguments:
-        if argument in _SWEEP_FLAGS:
+        if _is_one_of(argument, _SWEEP_FLAGS):
             continue
-        if argument in _VALUE_FLAGS:
+        if _is_one_of(argument, _VALUE_FLAGS):
             flags += [argument, *(value for value in [next(arguments, None)] if value is not None)]
         elif argument.startswith("-"):
             flags.append(argument)
@@ -41,6 +41,16 @@ def job_argv(argv: Sequence[str], job_overrides: Sequence[str]) -> list[str]:
             hydra_overrides.append(argument)
     own = [override for override in job_overrides if override not in hydra_overrides]
     return [*argv[:1], *flags, *hydra_overrides, *(o for o in own if not _makes_a_sweep(o))]
+
+
+def _is_one_of(argument: str, flags: Sequence[str]) -> bool:
+    """Whether `argument` is one of `flags`, or a long one cut short: Hydra's argparse takes ``--multi`` too.
+
+    Hydra has refused what is ambiguous before a sweep gets here.
+    """
+    return argument in flags or (
+        len(argument) > len("--") and argument.startswith("--") and any(f.startswith(argument) for f in flags)
+    )
 
 
 def _key(override: str) -> str:

@@ -12,6 +12,7 @@ from repro_hydra.config import Mode
 from repro_hydra.record.schema import Finding, Upheld
 
 ALLOW = "hydra.callbacks.repro.allow"
+ANY_ONE = "?"
 NOTHING_CREATED = "nothing was started and nothing created"
 NOT_BEGUN = "the task was not begun"
 
@@ -70,11 +71,16 @@ def judge(findings: Iterable[Finding], mode: Mode) -> Upheld:
 def reason_to_allow(finding_id: str, allow: Mapping[str, str]) -> str | None:
     """The reason given for waiving this finding; None where it is not waived.
 
+    A ``?`` in `allow` stands for any one character, since Hydra's keys cannot hold all that a file's name can.
+
     ``{undeclared-input:data.csv: old}`` reaches us as the key ``undeclared-input`` with the value
     ``data.csv: old``, since Hydra ends a key at its first bare colon.
     """
     if finding_id in allow:
         return allow[finding_id]
+    for key, reason in allow.items():
+        if ANY_ONE in key and _fits(finding_id, key):
+            return reason
     kind, _, subject = finding_id.partition(":")
     rest = allow.get(kind, "")
     if subject and rest.startswith(f"{subject}:"):
@@ -82,9 +88,14 @@ def reason_to_allow(finding_id: str, allow: Mapping[str, str]) -> str | None:
     return None
 
 
+def _fits(finding_id: str, key: str) -> bool:
+    return len(finding_id) == len(key) and all(k in (i, ANY_ONE) for i, k in zip(finding_id, key, strict=True))
+
+
 def how_to_waive(finding: Finding) -> str:
     """The override that waives `finding`, quoted for a shell and escaped for Hydra."""
-    escaped = re.sub(r"([\\()\[\]{}:=,\s])", r"\\\1", finding.id)
+    expressible = re.sub(r"[^\w\-/\\+.$%*@?|()\[\]{}:=, \t]", ANY_ONE, finding.id, flags=re.ASCII)
+    escaped = re.sub(r"([\\()\[\]{}:=,\s])", r"\\\1", expressible)
     return shlex.quote(f"{ALLOW}={{{escaped}: REASON}}")
 
 

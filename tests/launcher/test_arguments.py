@@ -49,6 +49,17 @@ def test_a_value_that_looks_like_a_flag_belongs_to_its_flag() -> None:
     assert job_argv(["t.py", "-m", "-cn"], []) == ["t.py", "-cn"]
 
 
+def test_flags_may_be_cut_short() -> None:
+    """Hydra's argparse takes any unique beginning; a lone `--` is none."""
+    assert job_argv(["t.py", "--multi", "--config-n", "big", "a=1,2"], ["a=2"]) == [
+        "t.py",
+        "--config-n",
+        "big",
+        "a=2",
+    ]
+    assert job_argv(["t.py", "--mult", "--", "a=1,2"], ["a=2"]) == ["t.py", "--", "a=2"]
+
+
 def test_an_override_is_not_repeated() -> None:
     """What the job holds already as an override of Hydra's own node stands there once."""
     assert job_argv(["t.py", "hydra.verbose=true"], ["hydra.verbose=true", "a=1"]) == [

@@ -47,6 +47,21 @@ def test_the_override_offered_waives_the_finding(subject: str) -> None:
     assert parsed_allow(how_to_waive(one)) == {one.id: "REASON"}
 
 
+@given(st.text(min_size=1, max_size=20))
+def test_any_id_can_be_waived_by_what_is_offered(subject: str) -> None:
+    """A character that Hydra's keys cannot hold is offered as `?`, which stands for any one."""
+    one = finding(f"undeclared-input:x{subject}x")
+    assert waive([one], parsed_allow(how_to_waive(one)))[0].waived == "REASON"
+
+
+def test_a_question_mark_stands_for_one_character_and_no_more() -> None:
+    allow = {"undeclared-input:caf?.csv": "known"}
+    assert reason_to_allow("undeclared-input:café.csv", allow) == "known"
+    assert reason_to_allow("undeclared-input:caff.csv", allow) == "known"
+    assert reason_to_allow("undeclared-input:caffè.csv", allow) is None
+    assert reason_to_allow("undeclared-input:cof?.csv", allow) is None
+
+
 @pytest.mark.parametrize(
     "subject",
     ["/data/my set/a,b.csv", "C:\\data\\x", "a{b}c", "rows: all", "it (1) [2].csv", "x=1", "${oc.env:HOME}"],
