@@ -22,7 +22,13 @@ from repro_hydra.program import describe_program
 from repro_hydra.record.schema import Finding
 from repro_hydra.seed import SeedError, choose_seeds
 from repro_hydra.session import process
-from repro_hydra.session.check import check_env_set, check_interpreter, check_start, late_hash_seed
+from repro_hydra.session.check import (
+    check_env_set,
+    check_interpreter,
+    check_start,
+    keep_snapshot,
+    late_hash_seed,
+)
 from repro_hydra.session.claim import check_directory, reserve_stamped
 from repro_hydra.session.datasets import register_new_data
 from repro_hydra.session.findings import Misuse, Refused, blockers, refusal, waive
@@ -92,7 +98,7 @@ class ReproCallback(Callback):
         ]
         self._check_seed(config)
         findings = self._settle(findings, "the run")
-        code = _snapshot(checked.code, findings)
+        code = keep_snapshot(checked.code, findings)
         if stamped:
             directory = reserve_stamped(directory)
         set_value(config, "hydra.run.dir", str(directory))
@@ -155,7 +161,7 @@ class ReproCallback(Callback):
         checked = check_start(self.options, program, cwd=Path.cwd(), exclude=(directory,))
         findings = [*check_directory(directory, stamped=True), *checked.findings]
         findings = self._settle(findings, "the sweep")
-        code = _snapshot(checked.code, findings)
+        code = keep_snapshot(checked.code, findings)
         created = [path for path in directory.parents if not path.exists()]
         if stamped:
             directory = reserve_stamped(directory)
@@ -231,21 +237,6 @@ def _output_directory(config: DictConfig, key: str) -> tuple[Path, bool]:
     with as_hydra_config(config):
         value = str(OmegaConf.select(config, key))
     return Path(value).absolute(), "${now:" in as_written(config, key)
-
-
-def _snapshot(state: Any, findings: list[Finding]) -> Any:
-    """Keep the code in the repository; where that fails the record still has the patch."""
-    from repro_hydra.code import snapshot_code
-
-    if state is None:
-        return None
-    if state.record.commit is None:
-        return state.record
-    try:
-        return snapshot_code(state)
-    except (OSError, RuntimeError) as error:
-        findings.append(Finding(id="snapshot-failed", severity="may_change_bits", message=str(error)))
-        return state.record
 
 
 def _entry(program: Any) -> dict[str, Any]:

@@ -36,9 +36,7 @@ def run(command: list[str], cwd: Path) -> subprocess.CompletedProcess[str]:
     }
     git = {"GIT_AUTHOR_NAME": "A", "GIT_AUTHOR_EMAIL": "a@example.org"}
     git |= {"GIT_COMMITTER_NAME": "A", "GIT_COMMITTER_EMAIL": "a@example.org"}
-    return subprocess.run(
-        command, cwd=cwd, env=clean | git, capture_output=True, text=True, timeout=LIMIT_S
-    )
+    return subprocess.run(command, cwd=cwd, env=clean | git, capture_output=True, text=True, timeout=LIMIT_S)
 
 
 @pytest.fixture(scope="module")

@@ -13,12 +13,11 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from repro_hydra.code import snapshot_code
 from repro_hydra.config import DIFFERENCES, MODES, Mode, ReproConf, strict_conf
 from repro_hydra.program import NoProgram, describe_program
 from repro_hydra.record.places import project_of, remember_place
 from repro_hydra.record.schema import RunRecord
-from repro_hydra.session.check import check_interpreter, check_start
+from repro_hydra.session.check import check_interpreter, check_start, keep_snapshot
 from repro_hydra.session.claim import check_directory, reserve_stamped
 from repro_hydra.session.datasets import register_new_data
 from repro_hydra.session.findings import Refused, blockers, waive
@@ -87,9 +86,7 @@ def session(
     blocking = blockers(findings, chosen.mode)
     if blocking:
         raise Refused(blocking, f"{chosen.mode.value} refuses this session")
-    code = checked.code.record if checked.code is not None else None
-    if checked.code is not None and code is not None and code.commit is not None:
-        code = snapshot_code(checked.code)
+    code = keep_snapshot(checked.code, findings)
     if stamped:
         directory = reserve_stamped(directory)
     remember_place(project_of(Path.cwd()), directory.parent)

@@ -89,7 +89,9 @@ def reason_to_allow(finding_id: str, allow: Mapping[str, str]) -> str | None:
 
 
 def _fits(finding_id: str, key: str) -> bool:
-    return len(finding_id) == len(key) and all(k in (i, ANY_ONE) for i, k in zip(finding_id, key, strict=True))
+    return len(finding_id) == len(key) and all(
+        k in (i, ANY_ONE) for i, k in zip(finding_id, key, strict=True)
+    )
 
 
 def how_to_waive(finding: Finding) -> str:
