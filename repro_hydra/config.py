@@ -9,7 +9,7 @@ imports dataclasses and nothing heavier.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import Enum
 from typing import Any
 
@@ -102,6 +102,42 @@ class CodeConf:
 
 
 @dataclass
+class MlflowConf:
+    """``+repro/tracking=mlflow``."""
+
+    uri: str | None = None
+    """The tracking server; null takes MLflow's own ``MLFLOW_TRACKING_URI``, or its default."""
+    experiment: str | None = None
+    """Null takes the job's name."""
+    artifacts: bool = True
+    """Send the record's files too."""
+    wait_s: float = 30.0
+    """How long the end of a run waits for what is not sent yet; likewise below."""
+
+
+@dataclass
+class TensorboardConf:
+    """``+repro/tracking=tensorboard``."""
+
+    dir: str | None = None
+    """Relative to the run's directory; null is ``tensorboard`` there."""
+    wait_s: float = 30.0
+
+
+@dataclass
+class WandbConf:
+    """``+repro/tracking=wandb``."""
+
+    project: str | None = None
+    """Null takes the job's name."""
+    entity: str | None = None
+    mode: str | None = None
+    """``online`` or ``offline``; null is online where ``WANDB_API_KEY`` is set, else offline."""
+    artifacts: bool = True
+    wait_s: float = 30.0
+
+
+@dataclass
 class ReproConf:
     """Everything at ``hydra.callbacks.repro``."""
 
@@ -126,6 +162,8 @@ class ReproConf:
     code: CodeConf = field(default_factory=CodeConf)
     tracking: dict[str, Any] = field(default_factory=dict)
     """Trackers by name; each group `repro/tracking` adds one."""
+    take_metrics: bool = True
+    """Also record what the task itself logs to MLflow, W&B, TensorBoard, Lightning or the HF Trainer."""
 
 
 def strict_conf() -> ReproConf:
@@ -156,8 +194,13 @@ SEED_OPTIONS = {"default": SeedConf(), "off": SeedConf(set=False), "rank_offset"
 ENVIRONMENT_OPTIONS = {"default": EnvironmentConf()}
 DATA_OPTIONS = {"default": DataConf()}
 CODE_OPTIONS = {"default": CodeConf(), "off": CodeConf(capture=False)}
-TRACKING_OPTIONS: dict[str, dict[str, Any]] = {"none": {}}
-"""Trackers are added one by one, each at a key of its own; none is the default, said aloud."""
+TRACKING_OPTIONS: dict[str, dict[str, Any]] = {
+    "none": {},
+    "mlflow": {"mlflow": asdict(MlflowConf())},
+    "tensorboard": {"tensorboard": asdict(TensorboardConf())},
+    "wandb": {"wandb": asdict(WandbConf())},
+}
+"""Each has a key of its own below `tracking`, so that several add up."""
 
 NESTED_GROUPS: dict[str, dict[str, Any]] = {
     "seed": dict(SEED_OPTIONS),

@@ -1,10 +1,12 @@
 """Refuses a sweep over the mode itself: its parent would have no callback, and nothing would be wrapped.
 
+And lets trackers add up: `+repro/tracking=mlflow +repro/tracking=tensorboard`, where Hydra takes a group once.
 A search path plugin is the only one that Hydra runs at every start; this one leaves the search path alone.
 """
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.config_search_path import ConfigSearchPath
@@ -14,6 +16,9 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 
+_TRACKER = "+repro/tracking="
+
+
 class ReproGuard(SearchPathPlugin):
     """Looks at each sweep that starts without the callback, whether it names this package's groups all the same."""
 
@@ -21,6 +26,8 @@ class ReproGuard(SearchPathPlugin):
         """Watch for sweepers; the search path stays as it is."""
         from hydra.core.plugins import Plugins
 
+        if sum(argument.startswith(_TRACKER) for argument in sys.argv) > 1:
+            _let_trackers_add_up()
         plugins: Any = Plugins.instance()
         if "instantiate_sweeper" in vars(plugins):
             return
@@ -31,6 +38,26 @@ class ReproGuard(SearchPathPlugin):
             return original(*args, config=config, **rest)
 
         plugins.instantiate_sweeper = instantiate_sweeper
+
+
+def _let_trackers_add_up() -> None:
+    """Have Hydra read repeated `+repro/tracking=NAME` as one list of names, which it knows how to compose."""
+    from hydra._internal.defaults_list import Overrides
+
+    original = Overrides.__init__
+
+    def __init__(self: Any, *args: Any, **rest: Any) -> None:
+        original(self, *args, **rest)
+        trackers = [
+            d for d in self.append_group_defaults if d.group == "repro/tracking" and d.package is None
+        ]
+        for other in trackers[1:]:
+            self.append_group_defaults.remove(other)
+        if len(trackers) > 1:
+            names = [n for d in trackers for n in (d.value if isinstance(d.value, list) else [d.value])]
+            trackers[0].value = list(dict.fromkeys(names))
+
+    Overrides.__init__ = __init__  # type: ignore[method-assign]
 
 
 def _refuse_swept_mode(config: DictConfig) -> None:

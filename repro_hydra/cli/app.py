@@ -10,6 +10,7 @@ import typer
 
 from repro_hydra.cli.data import app as data_app
 from repro_hydra.cli.errors import told_plainly
+from repro_hydra.cli.track import app as track_app
 
 app = typer.Typer(
     name="repro-hydra",
@@ -19,6 +20,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(data_app, name="data")
+app.add_typer(track_app, name="track")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import blake3
 
-from repro_hydra.record.paths import RECORD_DIR, RunPaths
+from repro_hydra.record.paths import RECORD_DIR, TRACKING, RunPaths
 from repro_hydra.record.schema import Manifest, ManifestEntry
 from repro_hydra.record.store import encode, read, write_bytes
 
 _SKIPPED_DIRECTORIES = {f"{RECORD_DIR}-earlier"}
+MIRROR_SUFFIX = ".repro"
 _CHUNK_BYTES = 1 << 20
 
 
@@ -28,6 +29,11 @@ def digest_file(path: Path) -> str:
         while chunk := stream.read(_CHUNK_BYTES):
             hasher.update(chunk)
     return hasher.hexdigest()
+
+
+def is_mirror(name: str) -> bool:
+    """Whether a file of that name is our own copy of the record for TensorBoard, which may grow after the run."""
+    return name.startswith("events.out.tfevents.") and name.endswith(MIRROR_SUFFIX)
 
 
 def write_manifest(paths: RunPaths) -> str:
@@ -67,8 +73,11 @@ def _files(paths: RunPaths) -> Iterator[Path]:
             subdirectories[:] = [] if (here / RECORD_DIR).is_dir() else subdirectories
             if (here / RECORD_DIR).is_dir():
                 continue
-        subdirectories[:] = sorted(d for d in subdirectories if d not in _SKIPPED_DIRECTORIES)
+        skipped = {TRACKING} if here == paths.record else _SKIPPED_DIRECTORIES
+        subdirectories[:] = sorted(d for d in subdirectories if d not in skipped)
         for name in sorted(names):
             path = here / name
-            if path != paths.manifest and not (here == paths.record and name.endswith(".tmp")):
+            if path == paths.manifest or (here == paths.record and name.endswith(".tmp")):
+                continue
+            if not is_mirror(name):
                 yield path

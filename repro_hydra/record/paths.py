@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 RECORD_DIR = ".repro"
+TRACKING = "tracking"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,11 @@ class RunPaths:
         return self.record / "processes"
 
     @property
+    def tracking(self) -> Path:
+        """How far each tracker got. It goes on after the run has ended, so no manifest holds it."""
+        return self.record / TRACKING
+
+    @property
     def earlier(self) -> Path:
         """Records of runs that had this directory before."""
         return self.run_dir / f"{RECORD_DIR}-earlier"
@@ -96,6 +102,11 @@ class SweepPaths:
     def queue(self) -> Path:
         """The composed configs of the jobs, while the sweep runs; only the sweep's own processes read it."""
         return self.record / "queue"
+
+    @property
+    def tracking(self) -> Path:
+        """What the trackers call the sweep."""
+        return self.record / TRACKING
 
     @property
     def earlier(self) -> Path:

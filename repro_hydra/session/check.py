@@ -21,6 +21,8 @@ from repro_hydra.program import NoProgram, Program, ignores_environment, why_not
 from repro_hydra.record.code import CodeRecord
 from repro_hydra.record.schema import Finding
 from repro_hydra.session.datasets import DataPlan, look_at_data
+from repro_hydra.session.findings import Misuse
+from repro_hydra.tracking.find import why_not_usable
 
 RUN_COMMAND = "repro-hydra run -- COMMAND"
 
@@ -37,7 +39,17 @@ class Checked:
 def check_start(
     options: ReproConf, program: Program | NoProgram, *, cwd: Path, exclude: tuple[Path, ...] = ()
 ) -> Checked:
-    """The checks that hold for a single run and for a whole sweep alike."""
+    """The checks that hold for a single run and for a whole sweep alike.
+
+    Raises
+    ------
+    Misuse
+        For a tracker that is not there.
+    """
+    for name in options.tracking:
+        reason = why_not_usable(name)
+        if reason is not None:
+            raise Misuse(f"hydra.callbacks.repro.{reason}")
     findings = [*check_options(options)]
     code = None
     if options.code.capture:
@@ -114,7 +126,6 @@ def _without_effect(options: ReproConf) -> list[str]:
         "wait": not options.wait,
         "environment.lock": options.environment.lock != environment.lock,
         "environment.exports": options.environment.exports != environment.exports,
-        "tracking": bool(options.tracking),
     }
     return [name for name, is_set in changed.items() if is_set]
 

@@ -106,6 +106,9 @@ def options_from(given: Mapping[str, Any] | DictConfig) -> ReproConf:
         raise Misuse(f"{NODE}: {error}") from None
     _refuse_unknown(plain, options, NODE)
     options.allow = _texts("allow", options.allow)
+    for name, tracker in options.tracking.items():
+        if tracker is not None and not isinstance(tracker, dict):
+            raise Misuse(f"{NODE}.tracking.{name}: expected a mapping of options, found {tracker!r}")
     options.data.datasets = _texts("data.datasets", options.data.datasets)
     return options
 

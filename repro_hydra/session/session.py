@@ -34,6 +34,8 @@ from repro_hydra.session.heartbeat import Heartbeat
 from repro_hydra.session.metrics import MetricsLog
 from repro_hydra.session.plan import Job, Plan
 from repro_hydra.session.say import say
+from repro_hydra.tracking.beside import TrackersBeside
+from repro_hydra.tracking.taken import TakenMetrics
 
 _active: list[Session] = []
 
@@ -75,6 +77,7 @@ class Session:
         self._findings: list[Finding] = list(plan.findings)
         self._metrics: MetricsLog | None = None
         self._data: JobData | None = None
+        self._trackers: TrackersBeside | None = None
         self._returned: Any = None
         self._given: dict[str, JSON] = {}
         self._seeds: dict[str, int | None] = {}
@@ -110,6 +113,7 @@ class Session:
             self._metrics = MetricsLog(self._paths.metrics)
             self._stack.callback(self._metrics.close)
         self._save(status="running", started_at=utc_now(), heartbeat_at=utc_now())
+        self._mirror()
         heart = Heartbeat(lambda: self._save(heartbeat_at=utc_now()))
         heart.start()
         self._stack.callback(heart.stop)
@@ -187,6 +191,27 @@ class Session:
         self._keep("environment", lambda: capture.write_environment(paths, plan, self._environment))
         self._keep("determinism", lambda: write_json(paths.determinism, self._watch.record()))
         self._keep("data", self._look_at_data)
+
+    def _mirror(self) -> None:
+        """Have what is recorded sent to the trackers, and what the task sends them recorded."""
+        options = self._plan.options
+        if self._paths is None:
+            return
+        if options.take_metrics:
+            taken = TakenMetrics(self._log_taken)
+            self._keep("take_metrics", lambda: taken.install(self._late.when_imported))
+            self._stack.callback(taken.remove)
+        if options.tracking:
+            try:
+                self._trackers = TrackersBeside(self._job.run_dir, options.tracking, self._plan.cwd)
+            except OSError as error:
+                say(
+                    f"the trackers were not started: {error}. Run: repro-hydra track sync {self._job.run_dir}"
+                )
+
+    def _log_taken(self, metrics: Mapping[str, Any], step: int | None) -> None:
+        if self._metrics is not None and self.owns_process():
+            self._metrics.log(metrics, step)
 
     def _look_at_data(self) -> None:
         self._data = JobData(self._plan.data, self._plan.options.data, Path(self._plan.cwd))
@@ -273,6 +298,9 @@ class Session:
         if paths is not None:
             digest = self._keep("manifest", lambda: write_manifest(paths))
         self._tell(digest)
+        if self._trackers is not None:
+            for line in self._trackers.finish(hurry=status in ("interrupted", "preempted")):
+                say(line)
 
     def _write_result(self) -> None:
         values, left_out = flatten_result(self._returned)

@@ -1,0 +1,87 @@
+"""Starts the sender beside a job, and ends with it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from repro_hydra.record.paths import RunPaths
+from repro_hydra.tracking.delivery import read_state
+from repro_hydra.tracking.sender import DEFAULT_WAIT_S, Order
+
+_GRACE_S = 5.0
+_HURRY_S = 2.0
+_IMPORTANT = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "15",
+    "WANDB_SILENT": "true",
+}
+"""We try again ourselves, and nothing of a tracker's belongs into the job's output. The user's own values stay."""
+
+
+class TrackersBeside:
+    """The sender of one run.
+
+    Parameters
+    ----------
+    run_dir : Path
+        The run's directory; its record is there already.
+    trackers : mapping
+        Options by tracker.
+    cwd : str
+        Where relative paths in the options begin: where the run was started.
+    """
+
+    def __init__(self, run_dir: Path, trackers: Mapping[str, Mapping[str, Any]], cwd: str) -> None:
+        self._run_dir = run_dir
+        self._trackers = {name: dict(options or {}) for name, options in trackers.items()}
+        environ = {
+            name: value for name, value in os.environ.items() if not name.startswith("REPRO_HYDRA_RUN_")
+        }
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "repro_hydra.tracking.sender"],
+            cwd=cwd,
+            env={**_IMPORTANT, **environ},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        assert self._process.stdin is not None
+        order = Order(run_dir=str(run_dir), trackers=self._trackers)
+        self._process.stdin.write(msgspec.json.encode(order) + b"\n")
+        self._process.stdin.flush()
+
+    def finish(self, *, hurry: bool = False) -> list[str]:
+        """Wait for the sender; for each tracker that is not complete, a line that says so.
+
+        Parameters
+        ----------
+        hurry : bool
+            The job was told to end: leave the sender, which ends by itself, to its work.
+        """
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # it died; what it sent stands in its state
+            self._process.stdin.close()
+        wait_s = max(float(options.get("wait_s") or DEFAULT_WAIT_S) for options in self._trackers.values())
+        try:
+            self._process.wait(_HURRY_S if hurry else wait_s + _GRACE_S)
+        except subprocess.TimeoutExpired:
+            if not hurry:
+                self._process.kill()
+                self._process.wait()
+        return [line for name in self._trackers if (line := self._what_is_missing(name))]
+
+    def _what_is_missing(self, name: str) -> str | None:
+        state = read_state(RunPaths(self._run_dir), name)
+        if state is not None and state.complete:
+            return None
+        reason = f" ({state.last_error.splitlines()[0]})" if state is not None and state.last_error else ""
+        return f"{name}: not everything was sent{reason}. Run: repro-hydra track sync {self._run_dir}"
