@@ -111,7 +111,7 @@ class MlflowConf:
     """Null takes the job's name."""
     artifacts: bool = True
     """Send the record's files too."""
-    wait_s: float = 30.0
+    wait_s: float = 10.0
     """How long the end of a run waits for what is not sent yet; likewise below."""
 
 
@@ -121,7 +121,7 @@ class TensorboardConf:
 
     dir: str | None = None
     """Relative to the run's directory; null is ``tensorboard`` there."""
-    wait_s: float = 30.0
+    wait_s: float = 10.0
 
 
 @dataclass
@@ -134,7 +134,7 @@ class WandbConf:
     mode: str | None = None
     """``online`` or ``offline``; null is online where ``WANDB_API_KEY`` is set, else offline."""
     artifacts: bool = True
-    wait_s: float = 30.0
+    wait_s: float = 10.0
 
 
 @dataclass

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -87,7 +89,8 @@ def _sync(run_dir: Path, name: str, options: dict[str, Any]) -> dict[str, Any]:
     if reason is not None and not hidden:
         return {"ok": False, "state": reason, "url": None}
     try:
-        done = deliver(run_dir, name, options)
+        with contextlib.redirect_stdout(sys.stderr):  # MLflow prints where its run is to be seen
+            done = deliver(run_dir, name, options)
     except Exception as error:  # noqa: BLE001 (a tracker's library may raise anything; the others go on)
         first = (str(error).splitlines() or [""])[0]
         more = f" ({reason})" if reason else ""

@@ -111,9 +111,10 @@ class Delivery:
 
     def _abandon(self) -> None:
         tracker, self._tracker = self._tracker, None
-        if hasattr(tracker, "abandon"):
+        abandon = getattr(tracker, "abandon", None)
+        if abandon is not None:
             with contextlib.suppress(Exception):  # it has failed already, and is let go of
-                tracker.abandon()
+                abandon()
 
     def _keep(self, **changes: Any) -> None:
         self.state = msgspec.structs.replace(self.state, **changes)

@@ -204,7 +204,7 @@ class MlflowTracker:
         statuses = []
         for job in sweep.jobs:
             try:
-                statuses.append(RunView(Path(job.dir)).run.status if job.dir else "created")
+                statuses.append(RunView(paths.sweep_dir / job.dir).run.status if job.dir else "created")
             except RecordError:
                 statuses.append("created")
         if any(status in ("created", "running") for status in statuses):

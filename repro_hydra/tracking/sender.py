@@ -21,7 +21,7 @@ from repro_hydra.tracking.find import TrackerMissing
 POLL_S = 1.0
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 60.0
-DEFAULT_WAIT_S = 30.0
+DEFAULT_WAIT_S = 10.0
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):

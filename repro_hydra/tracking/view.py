@@ -12,11 +12,12 @@ import msgspec
 
 from repro_hydra.record.code import CodeRecord
 from repro_hydra.record.data import DataRecord
+from repro_hydra.record.find import read_result
 from repro_hydra.record.manifest import digest_file
 from repro_hydra.record.paths import TRACKING, RunPaths
 from repro_hydra.record.redact import redact
 from repro_hydra.record.schema import JSON, ConfigRecord, RunRecord
-from repro_hydra.record.store import RecordError, read, read_raw
+from repro_hydra.record.store import RecordError, read
 from repro_hydra.record.values import from_json_number
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -60,10 +61,10 @@ class RunView:
     def result(self) -> dict[str, float]:
         """The numbers of ``result.json``."""
         try:
-            raw = read_raw(self.paths.result)
+            raw = read_result(str(self.paths.run_dir))
         except RecordError:
             return {}
-        numbers = {name: from_json_number(value) for name, value in raw.items()}
+        numbers = {name: from_json_number(value) for name, value in (raw or {}).items()}
         return {name: number for name, number in numbers.items() if number is not None}
 
     @cached_property

@@ -1,0 +1,167 @@
+"""MLflow with a real server: a sweep through Hydra, a server that is killed, and what its reader then finds."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tracked import LINES, make_run, recorded, same_values
+
+from repro_hydra.tracking import deliver
+
+pytest.importorskip("mlflow")
+
+SCRIPT = """\
+import hydra, repro_hydra
+
+
+@hydra.main(version_base=None, config_path=None)
+def main(cfg):
+    for i in range(3):
+        repro_hydra.log_metrics({"loss": cfg.seed + 1 / (i + 1)})
+    if cfg.get("fail"):
+        raise RuntimeError("no")
+    return {"accuracy": 0.5 + cfg.seed / 100}
+
+
+main()
+"""
+
+
+def client(server: Any) -> Any:
+    from mlflow import MlflowClient
+
+    return MlflowClient(tracking_uri=server.uri)
+
+
+def series(server: Any, run_id: str, names: list[str]) -> dict[str, list[tuple[int, float]]]:
+    asked = client(server)
+    return {
+        name: [(metric.step, metric.value) for metric in asked.get_metric_history(run_id, name)]
+        for name in names
+    }
+
+
+def test_the_servers_content_is_the_records(server: Any, tmp_path: Path) -> None:
+    """Params, every metric by its bits, result, tags, dataset inputs and files."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/a").write_text("1")
+    options = {"data": {"datasets": {"digits": str(tmp_path / "data")}}, "note": "a note", "tags": ["pilot"]}
+    run_dir = make_run(tmp_path, **options)
+    state = deliver(run_dir, "mlflow", {"uri": server.uri, "experiment": "content"})
+    assert state.remote_id is not None
+    assert state.remote_url is not None
+    run = client(server).get_run(state.remote_id)
+    assert run.info.status == "FINISHED"
+    assert run.data.params["model.width"] == "8"
+    assert run.data.params["api_key"] == "[redacted]"
+    assert len(run.data.params["long"]) == 6000
+    assert run.data.metrics["test accuracy"] == 0.9639
+    assert run.data.tags["mlflow.note.content"] == "a note"
+    assert run.data.tags["repro_hydra.manifest"].startswith("blake3:")
+    assert run.data.tags["mlflow.user"]
+    assert [one.dataset.name for one in run.inputs.dataset_inputs] == ["digits"]
+    files = {Path(item.path).name for item in client(server).list_artifacts(state.remote_id, "repro")}
+    assert {"run.json", "config.json", "result.json", "manifest.json", "metrics.jsonl"} <= files
+    got = series(server, state.remote_id, ["accuracy"])
+    assert same_values(got, {"accuracy": recorded(run_dir)["accuracy"]})
+
+
+def test_nan_and_infinity_arrive(server: Any, tmp_path: Path) -> None:
+    """MLflow stores infinity as the largest float; NaN as itself."""
+    run_dir = make_run(tmp_path)
+    state = deliver(run_dir, "mlflow", {"uri": server.uri, "experiment": "nan"})
+    got = series(server, str(state.remote_id), ["loss"])["loss"]
+    assert len(got) == len(LINES)
+    assert got[0] == (0, 1.5)
+    assert got[1][1] != got[1][1]
+    assert got[2][1] > 1e308
+
+
+def test_a_sweep_is_a_parent_with_its_jobs(server: Any, tmp_path: Path) -> None:
+    """Through Hydra, with the sender beside each job; the one that failed is FAILED, and so the parent."""
+    (tmp_path / "train.py").write_text(SCRIPT)
+    command = [
+        sys.executable, "train.py", "-m", "+repro=standard", "+repro/tracking=mlflow",
+        f"hydra.callbacks.repro.tracking.mlflow.uri={server.uri}", "hydra.callbacks.repro.tracking.mlflow.wait_s=60",
+        "hydra.callbacks.repro.tracking.mlflow.experiment=sweep", "+seed=1,2", "+fail=0,1",
+    ]  # fmt: skip
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 1, done.stderr
+    asked = client(server)
+    experiment = asked.get_experiment_by_name("sweep")
+    runs = asked.search_runs([experiment.experiment_id])
+    (parent,) = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
+    children = [run for run in runs if run.data.tags.get("mlflow.parentRunId") == parent.info.run_id]
+    assert sorted(run.info.status for run in children) == ["FAILED", "FAILED", "FINISHED", "FINISHED"]
+    assert parent.info.status == "FAILED"
+    finished = [run for run in children if run.info.status == "FINISHED"]
+    assert sorted(run.data.metrics["accuracy"] for run in finished) == [0.51, 0.52]
+    assert all(run.data.metrics["loss"] for run in finished)
+
+
+def test_what_a_dead_server_did_not_get_is_synced_later(server: Any, tmp_path: Path) -> None:
+    """The run is not lost and not failed by it; `track sync` sends it once the server is back, and only once."""
+    (tmp_path / "train.py").write_text(SCRIPT)
+    server.kill()
+    try:
+        command = [
+            sys.executable, "train.py", "+repro=standard", "+repro/tracking=mlflow", "+seed=1",
+            f"hydra.callbacks.repro.tracking.mlflow.uri={server.uri}", "hydra.callbacks.repro.tracking.mlflow.wait_s=1",
+            "hydra.callbacks.repro.tracking.mlflow.experiment=later",
+        ]  # fmt: skip
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stderr
+        assert "repro-hydra track sync" in done.stderr
+        sync = [sys.executable, "-m", "repro_hydra", "track", "sync", "outputs", "--json"]
+        environment = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "2"}
+        import os
+
+        early = subprocess.run(
+            sync, cwd=tmp_path, capture_output=True, text=True, timeout=120, env={**os.environ, **environment}
+        )
+        assert early.returncode == 1, early.stderr
+        assert "Traceback" not in early.stderr
+        assert json.loads(early.stdout)[0]["ok"] is False
+    finally:
+        server.start()
+    for state in ("sent", "complete already"):
+        late = subprocess.run(sync, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+        assert late.returncode == 0, late.stderr
+        assert json.loads(late.stdout)[0]["state"] == state
+    asked = client(server)
+    experiment = asked.get_experiment_by_name("later")
+    (run,) = asked.search_runs([experiment.experiment_id])
+    history = asked.get_metric_history(run.info.run_id, "loss")
+    assert sorted((m.step, m.value) for m in history) == [(0, 2.0), (1, 1.5), (2, 1 + 1 / 3)]
+    assert run.data.metrics["accuracy"] == 0.51
+
+
+def test_what_the_task_logs_to_mlflow_is_in_the_record(tmp_path: Path) -> None:
+    """Its own logging goes where it always went, and into metrics.jsonl; the task returns None."""
+    (tmp_path / "train.py").write_text(
+        "import hydra, mlflow\n\n\n"
+        "@hydra.main(version_base=None, config_path=None)\n"
+        "def main(cfg):\n"
+        "    mlflow.set_tracking_uri('sqlite:///mlflow.db')\n"
+        "    with mlflow.start_run():\n"
+        "        for step in range(3):\n"
+        "            mlflow.log_metric('loss', 1 / (step + 1), step=step)\n"
+        "        mlflow.log_metrics({'a': 1.0, 'b': 2.0}, step=7)\n\n\nmain()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "train.py", "+repro=standard"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert done.returncode == 0, done.stderr
+    (metrics,) = tmp_path.glob("outputs/*/*/.repro/metrics.jsonl")
+    got = recorded(metrics.parents[1])
+    assert got == {"loss": [(0, 1.0), (1, 0.5), (2, 1 / 3)], "a": [(7, 1.0)], "b": [(7, 2.0)]}
+    assert json.loads((metrics.parent / "result.json").read_text()) == {"loss": 1 / 3, "a": 1.0, "b": 2.0}
