@@ -10,10 +10,11 @@ import typer
 
 from repro_hydra.cli.data import app as data_app
 from repro_hydra.cli.errors import told_plainly
+from repro_hydra.cli.records import add_commands
 
 app = typer.Typer(
     name="repro-hydra",
-    help="Runs that can be run again: look at their records, and aggregate over seeds.",
+    help="Runs that can be run again: look at their records, aggregate over seeds, reproduce.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -37,7 +38,7 @@ def _top(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")
     ] = False,
 ) -> None:
-    """Runs that can be run again: look at their records, and aggregate over seeds."""
+    """Runs that can be run again: look at their records, aggregate over seeds, reproduce."""
 
 
 @app.command("run", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
@@ -130,3 +131,6 @@ def aggregate_command(
         aggregate.run(
             dirs, metrics=metric or [], by=by or [], confidence=confidence, form="json" if json else form
         )
+
+
+add_commands(app)
