@@ -126,7 +126,7 @@ def _short(value: object) -> str:
 
 
 def _say(line: str) -> None:
-    print(f"reproduce: {clean(line)}", file=sys.stderr, flush=True)
+    _echo(f"reproduce: {clean(line)}\n")  # one write: jobs may speak at the same time
 
 
 def _echo(line: str) -> None:

@@ -23,6 +23,7 @@ AREAS: tuple[Area, ...] = (
     "config", "code", "environment", "hardware", "data", "determinism", "seed", "metrics", "files",
 )  # fmt: skip
 _SEED, _CODE, _CONFIG, _DATA = 1, 5, 8, 12
+_TIME_OF_START = 65
 _STATUS, _METRIC, _FILE = 90, 91, 95
 _ABSENT = "(absent)"
 _DIFF_FILE = re.compile(rb"^diff --git a/(.*) b/(.*)$", re.MULTILINE)
@@ -139,12 +140,15 @@ def _config(a: Original, b: Original) -> Iterator[Circumstance]:
         return
     passing = keys_new_each_run(a.config.unresolved) | keys_new_each_run(b.config.unresolved)
     before, after = dict(leaves(a.config.resolved)), dict(leaves(b.config.resolved))
-    own_key = seed_key(a)
+    own_key, written = seed_key(a), dict(leaves(a.config.unresolved))
     for key in dict.fromkeys([*before, *after]):
         one, other = before.get(key, _ABSENT), after.get(key, _ABSENT)
         if key in passing or key == own_key or equal_bits(one, other):
             continue
-        yield Circumstance("config", key, one, other, "may_change_bits", _CONFIG)
+        time_of_start = "${now:" in str(written.get(key, ""))
+        yield Circumstance(
+            "config", key, one, other, "may_change_bits", _TIME_OF_START if time_of_start else _CONFIG
+        )
 
 
 def seed_key(original: Original) -> str:

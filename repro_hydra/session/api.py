@@ -22,6 +22,7 @@ from repro_hydra.session.check import check_interpreter, check_start
 from repro_hydra.session.claim import check_directory, reserve_stamped
 from repro_hydra.session.findings import Refused, blockers, waive
 from repro_hydra.session.plan import Job, Plan, options_from
+from repro_hydra.session.recorded import take
 from repro_hydra.session.session import Session, active_session
 
 
@@ -69,8 +70,11 @@ def session(
     directory = (
         Path(run_dir) if run_dir is not None else Path(datetime.now().strftime("outputs/%Y-%m-%d/%H-%M-%S"))
     )
+    recorded = take(os.environ)
+    if recorded is not None:
+        directory = Path(recorded.run_dir)
     directory = directory.absolute()
-    stamped = run_dir is None
+    stamped = run_dir is None or recorded is not None
     program = describe_program()
     checked = check_start(chosen, program, cwd=Path.cwd(), exclude=(directory,))
     restart_with, interpreter = check_interpreter(chosen)
@@ -85,9 +89,10 @@ def session(
     code = checked.code.record if checked.code is not None else None
     if checked.code is not None and code is not None and code.commit is not None:
         code = snapshot_code(checked.code)
-    if stamped:
+    if stamped and recorded is None:
         directory = reserve_stamped(directory)
-    remember_place(project_of(Path.cwd()), directory.parent)
+    if recorded is None:
+        remember_place(project_of(Path.cwd()), directory.parent)
     plan = Plan(
         options=chosen,
         argv=list(sys.argv),
@@ -99,6 +104,7 @@ def session(
         patch=checked.code.patch if checked.code is not None else b"",
         findings=tuple(findings),
         must_be_fresh=chosen.mode is Mode.strict,
+        recorded=recorded,
     )
     with Session(plan, Job(run_dir=directory, config=_as_mapping(config), name=name)) as running:
         yield running
