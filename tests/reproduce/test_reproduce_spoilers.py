@@ -183,7 +183,7 @@ HOSTILE: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("fields", HOSTILE, ids=lambda fields: "-".join(fields))
+@pytest.mark.parametrize("fields", HOSTILE, ids="-".join)
 def test_commands_in_recorded_fields_do_nothing(
     lab: Laboratory, run: Path, fields: dict[str, Any], tmp_path: Path
 ) -> None:
