@@ -11,6 +11,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from repro_hydra.data import data_add as data_add
     from repro_hydra.data import data_verify as data_verify
+    from repro_hydra.reproduce.api import compare as compare
+    from repro_hydra.reproduce.api import reproduce as reproduce
+    from repro_hydra.reproduce.api import validate_results as validate_results
+    from repro_hydra.reproduce.api import verify as verify
     from repro_hydra.seed import seed_everything as seed_everything
     from repro_hydra.session.api import current_run as current_run
     from repro_hydra.session.api import dataset as dataset
@@ -29,6 +33,10 @@ _HOMES = {
     "dataset": "repro_hydra.session.api",
     "log_metrics": "repro_hydra.session.api",
     "log_result": "repro_hydra.session.api",
+    "reproduce": "repro_hydra.reproduce.api",
+    "compare": "repro_hydra.reproduce.api",
+    "verify": "repro_hydra.reproduce.api",
+    "validate_results": "repro_hydra.reproduce.api",
 }
 __all__ = [*_HOMES, "__version__"]  # noqa: PLE0604 (all of them are strings)
 
@@ -36,6 +44,6 @@ __all__ = [*_HOMES, "__version__"]  # noqa: PLE0604 (all of them are strings)
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    if name == "session":
-        return import_module("repro_hydra.session")  # which is callable: see there
+    if name in ("session", "reproduce"):
+        return import_module(f"repro_hydra.{name}")  # which is callable: see there
     return getattr(import_module(_HOMES[name]), name)

@@ -33,6 +33,7 @@ from repro_hydra.session.claim import check_directory, reserve_stamped
 from repro_hydra.session.datasets import register_new_data
 from repro_hydra.session.findings import Misuse, Refused, blockers, refusal, waive
 from repro_hydra.session.plan import Plan, options_from
+from repro_hydra.session.recorded import Recorded, asked_for, take
 from repro_hydra.session.say import say
 
 
@@ -53,6 +54,9 @@ class ReproCallback(Callback):
         run_mode = given.pop("run_mode", None)
         try:
             self.options: ReproConf = options_from(given)
+            recorded = asked_for(os.environ)
+            if recorded is not None:
+                self.options = _recorded_options(recorded, self.options)
         except Misuse as error:
             _stop(str(error), error.exit_status)
         self._parent = process.parent_run(os.environ)
@@ -86,6 +90,9 @@ class ReproCallback(Callback):
         check_groups(config)
         interpreter = self._interpreter_findings()
         without_repro(config)
+        recorded = take(os.environ)
+        if recorded is not None:
+            _place_of(config, recorded)
         directory, stamped = _output_directory(config, "hydra.run.dir")
         program = describe_program()
         checked = check_start(self.options, program, cwd=Path.cwd(), exclude=(directory,))
@@ -96,7 +103,8 @@ class ReproCallback(Callback):
             *check_directory(directory, stamped=stamped),
             *checked.findings,
         ]
-        self._check_seed(config)
+        if recorded is None:
+            self._check_seed(config)
         findings = self._settle(findings, "the run")
         code = keep_snapshot(checked.code, findings)
         if stamped:
@@ -112,8 +120,10 @@ class ReproCallback(Callback):
             patch=checked.code.patch if checked.code is not None else b"",
             data=data,
             findings=(*findings, *unregistered),
+            recorded=recorded,
         )
-        _remember(directory.parent)
+        if recorded is None:  # else this is a scratch copy of the project, and who started it remembers
+            _remember(directory.parent)
         # A callback cannot replace the task function, and `on_job_end` is not called after SystemExit or Ctrl-C:
         # so the task is wrapped where Hydra passes it on.
         wrap_next_task(lambda task: _ExitingTask(RecordedTask(task, plan)))
@@ -237,6 +247,28 @@ def _output_directory(config: DictConfig, key: str) -> tuple[Path, bool]:
     with as_hydra_config(config):
         value = str(OmegaConf.select(config, key))
     return Path(value).absolute(), "${now:" in as_written(config, key)
+
+
+def _recorded_options(recorded: Recorded, composed: ReproConf) -> ReproConf:
+    """The options that the original had; those composed where the record's are not this version's."""
+    if not isinstance(recorded.options, dict):
+        return composed
+    try:
+        options = options_from(recorded.options)
+        options.tracking = {}  # the trackers hold the original
+        options.data.auto_version = False
+        return options
+    except Misuse as error:
+        say(f"the recorded options cannot be taken over, so those of the config are in force: {error}")
+        return composed
+
+
+def _place_of(config: DictConfig, recorded: Recorded) -> None:
+    """The reproduction's own directory, and the number that the original had in its sweep."""
+    set_value(config, "hydra.run.dir", recorded.run_dir)
+    if recorded.job_num is not None:
+        set_value(config, "hydra.job.num", recorded.job_num)
+        set_value(config, "hydra.job.id", recorded.job_id or str(recorded.job_num))
 
 
 def _entry(program: Any) -> dict[str, Any]:

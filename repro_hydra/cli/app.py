@@ -10,11 +10,12 @@ import typer
 
 from repro_hydra.cli.data import app as data_app
 from repro_hydra.cli.errors import told_plainly
+from repro_hydra.cli.records import add_commands
 from repro_hydra.cli.track import app as track_app
 
 app = typer.Typer(
     name="repro-hydra",
-    help="Runs that can be run again: look at their records, and aggregate over seeds.",
+    help="Runs that can be run again: look at their records, aggregate over seeds, reproduce.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -39,7 +40,7 @@ def _top(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")
     ] = False,
 ) -> None:
-    """Runs that can be run again: look at their records, and aggregate over seeds."""
+    """Runs that can be run again: look at their records, aggregate over seeds, reproduce."""
 
 
 @app.command("run", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
@@ -132,3 +133,6 @@ def aggregate_command(
         aggregate.run(
             dirs, metrics=metric or [], by=by or [], confidence=confidence, form="json" if json else form
         )
+
+
+add_commands(app)

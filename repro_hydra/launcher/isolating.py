@@ -20,10 +20,10 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
+from repro_hydra.arguments import job_argv
 from repro_hydra.composed import env_set, set_value
 from repro_hydra.determinism.interpreter import READ_AT_LIBRARY_LOAD
 from repro_hydra.launcher.anew import task_id
-from repro_hydra.launcher.arguments import job_argv
 from repro_hydra.launcher.pickling import dumps
 from repro_hydra.launcher.pool import CleanProcess, Ended, JobPool, can_fork, libraries_to_preload
 from repro_hydra.launcher.slots import gpus_here, share_gpus

@@ -17,6 +17,7 @@ from repro_hydra.determinism.interpreter import HASH_SEED
 from repro_hydra.launcher.anew import TaskFunction, TaskId, task_id
 from repro_hydra.record.environment import EnvironmentRecord
 from repro_hydra.session.plan import Job, Plan, options_from
+from repro_hydra.session.recorded import put_in_place
 from repro_hydra.session.session import Session
 
 
@@ -46,8 +47,10 @@ def run_in_session(
     """Run `task` within a session, with the options that this very job's config holds."""
     hydra: Any = HydraConfig.get()
     own = OmegaConf.select(hydra, "callbacks.repro", throw_on_missing=False)
-    if own is not None:
+    if own is not None and plan.recorded is None:
         plan = replace(plan, options=options_from(own))
+    if plan.recorded is not None:
+        put_in_place(config, plan.recorded)
     job = job_from_hydra(config)
     with Session(plan, job, environment=environment) as session:
         value = task(config)

@@ -20,9 +20,9 @@ from hydra.core.singleton import Singleton
 from hydra.core.utils import JobRuntime, configure_log, setup_globals
 from omegaconf import DictConfig, open_dict, read_write
 
+from repro_hydra.arguments import job_argv
 from repro_hydra.composed import set_value
 from repro_hydra.launcher.anew import TaskFunction
-from repro_hydra.launcher.arguments import job_argv
 from repro_hydra.launcher.pickling import dumps, loads
 from repro_hydra.launcher.spec import JobDied, JobSpec, describe_exit, read_outcome, write_spec
 from repro_hydra.launcher.task import JobStart, RecordedTask, exit_as_return

@@ -60,6 +60,16 @@ class RunPaths:
         return self.record / "manifest.json"
 
     @property
+    def vouch(self) -> Path:
+        """Whose key this record was made with."""
+        return self.record / "vouch.json"
+
+    @property
+    def reproduction(self) -> Path:
+        """How this run compared with the one that it reproduces."""
+        return self.record / "reproduction.json"
+
+    @property
     def processes(self) -> Path:
         """One file for each child process that attached itself to the run."""
         return self.record / "processes"

@@ -22,6 +22,7 @@ from repro_hydra.session.claim import check_directory, reserve_stamped
 from repro_hydra.session.datasets import register_new_data
 from repro_hydra.session.findings import Refused, blockers, waive
 from repro_hydra.session.plan import Job, Plan, options_from
+from repro_hydra.session.recorded import take
 from repro_hydra.session.session import Session, active_session
 
 
@@ -73,8 +74,11 @@ def session(
     directory = (
         Path(run_dir) if run_dir is not None else Path(datetime.now().strftime("outputs/%Y-%m-%d/%H-%M-%S"))
     )
+    recorded = take(os.environ)
+    if recorded is not None:
+        directory = Path(recorded.run_dir)
     directory = directory.absolute()
-    stamped = run_dir is None
+    stamped = run_dir is None or recorded is not None
     program = describe_program()
     checked = check_start(chosen, program, cwd=Path.cwd(), exclude=(directory,))
     restart_with, interpreter = check_interpreter(chosen)
@@ -87,9 +91,10 @@ def session(
     if blocking:
         raise Refused(blocking, f"{chosen.mode.value} refuses this session")
     code = keep_snapshot(checked.code, findings)
-    if stamped:
+    if stamped and recorded is None:
         directory = reserve_stamped(directory)
-    remember_place(project_of(Path.cwd()), directory.parent)
+    if recorded is None:
+        remember_place(project_of(Path.cwd()), directory.parent)
     data, unregistered = register_new_data(checked.data, Path.cwd())
     plan = Plan(
         options=chosen,
@@ -103,6 +108,7 @@ def session(
         data=data,
         findings=(*findings, *unregistered),
         must_be_fresh=chosen.mode is Mode.strict,
+        recorded=recorded,
     )
     with Session(plan, Job(run_dir=directory, config=_as_mapping(config), name=name)) as running:
         yield running

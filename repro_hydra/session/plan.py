@@ -16,6 +16,7 @@ from repro_hydra.record.code import CodeRecord
 from repro_hydra.record.schema import Finding
 from repro_hydra.session.datasets import DataPlan
 from repro_hydra.session.findings import Misuse
+from repro_hydra.session.recorded import Recorded
 
 NODE = "hydra.callbacks.repro"
 
@@ -52,6 +53,8 @@ class Plan:
     """What was found before the start; waivers are applied."""
     must_be_fresh: bool = True
     """The process must be this job's own: no job before it."""
+    recorded: Recorded | None = None
+    """The run that this one reproduces."""
 
     @property
     def mode(self) -> Mode:

@@ -24,6 +24,7 @@ from repro_hydra.record.schema import JSON, Finding, RunRecord, SweepLink
 from repro_hydra.record.store import write_json
 from repro_hydra.record.times import utc_now
 from repro_hydra.record.values import flatten_result
+from repro_hydra.record.vouch import user_key, vouch
 from repro_hydra.seed import ChosenSeeds, SeedError, choose_seeds, read_back, set_numpy, set_python, set_torch
 from repro_hydra.session import capture, process
 from repro_hydra.session.claim import claim_record
@@ -296,6 +297,7 @@ class Session:
         )
         digest = None
         if paths is not None:
+            self._keep("vouch", lambda: vouch(paths, self.run.run_id, user_key(os.environ)))
             digest = self._keep("manifest", lambda: write_manifest(paths))
         self._tell(digest)
         if self._trackers is not None:
@@ -380,6 +382,7 @@ class Session:
             launcher=plan.launcher,
             sweep=sweep,
             slurm=capture.slurm_facts(os.environ),
+            parent_run_id=None if plan.recorded is None else plan.recorded.run_id,
             primary_metric=plan.options.primary_metric,
             task=job.name,
             entry=plan.entry,

@@ -1,11 +1,11 @@
-"""`repro_hydra.launcher.arguments`: the command line of one job of a sweep."""
+"""`repro_hydra.arguments`: the command line of one job of a sweep."""
 
 from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from repro_hydra.launcher.arguments import job_argv
+from repro_hydra.arguments import job_argv
 
 KEY = st.from_regex(r"[a-z]{1,5}(\.[a-z]{1,5})?", fullmatch=True).filter(
     lambda key: not key.startswith("hydra")

@@ -1,0 +1,96 @@
+"""The options of the commands that ask whether a run can be run again: verify, compare, reproduce."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from repro_hydra.cli.errors import told_plainly
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Register them."""
+    app.command("verify")(verify_command)
+    app.command("compare")(compare_command)
+    app.command("reproduce")(reproduce_command)
+
+
+def verify_command(
+    runs: Annotated[
+        list[str], typer.Argument(metavar="RUN...", help="Run or sweep directories, or run ids.")
+    ],
+    manifest: Annotated[
+        str | None,
+        typer.Option(metavar="DIGEST", help="The manifest's digest, from where it was kept; for one run."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Verify records: unchanged, code to be had, data as it was, this environment equal."""
+    from repro_hydra.cli import verify
+
+    with told_plainly("verify"):
+        verify.run(runs, manifest=manifest, json=json)
+
+
+def compare_command(
+    runs: Annotated[list[str], typer.Argument(metavar="A B...", help="Run directories, or run ids.")],
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="AREA",
+            help="config, code, environment, hardware, data, determinism, seed, metrics or files; repeatable.",
+        ),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Compare runs: in what they differ, the likeliest explanation of a differing result first."""
+    from repro_hydra.cli import compare
+
+    with told_plainly("compare"):
+        compare.run(runs, only=only or [], json=json)
+
+
+def reproduce_command(
+    run: Annotated[str, typer.Argument(metavar="RUN|SWEEP", help="A run or sweep directory, or an id.")],
+    env: Annotated[
+        str,
+        typer.Option(
+            metavar="WHICH",
+            help="current: this environment, compared with the recorded one; rebuild: one made from the recorded pins.",
+        ),
+    ] = "current",
+    rtol: Annotated[float, typer.Option(metavar="X", min=0.0, help="Relative tolerance of a metric.")] = 1e-5,
+    atol: Annotated[float, typer.Option(metavar="Y", min=0.0, help="Absolute tolerance of a metric.")] = 1e-8,
+    jobs: Annotated[int, typer.Option(metavar="N", min=1, help="Jobs of a sweep at a time.")] = 1,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Run a record that nobody vouches for, without being asked.")
+    ] = False,
+    ignore: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PATTERN", help="Files and metrics to leave out of the comparison; repeatable."),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Where new runs go; by default reproductions/ of this project."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Run a record again, from its own code and config, and say if it is the same."""
+    from repro_hydra.cli import reproduce
+
+    with told_plainly("reproduce"):
+        reproduce.run(
+            run,
+            env=env,
+            rtol=rtol,
+            atol=atol,
+            jobs=jobs,
+            yes=yes,
+            ignore=ignore or [],
+            output=output,
+            json=json,
+        )

@@ -1,0 +1,147 @@
+"""``repro-hydra reproduce``: run it again, and say if it is the same."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from repro_hydra.cli.errors import NO, UserError
+from repro_hydra.cli.output import default_roots, print_json, shorten_home
+from repro_hydra.record.find import resolve
+from repro_hydra.record.reproduction import MetricRow, Reproduction
+from repro_hydra.reproduce.again import Asked, NotConfirmed
+from repro_hydra.reproduce.results import Tolerance
+from repro_hydra.reproduce.sweeps import reproduce_located
+from repro_hydra.reproduce.verdict import Judgement
+from repro_hydra.session.ending import terminating
+from repro_hydra.sweep.table import Column, clean, lay_out
+
+_YES = ("BITWISE", "WITHIN_TOLERANCE", "CONSISTENT")
+_ENVIRONMENTS = ("current", "rebuild")
+_MOST_ROWS = 40
+_INTERRUPTED = 130
+_COLUMNS = (
+    Column("metric"),
+    Column("original", right=True),
+    Column("reproduced", right=True),
+    Column("abs error", right=True),
+    Column("rel error", right=True),
+    Column("bits"),
+    Column("within"),
+)
+
+
+def run(
+    reference: str,
+    *,
+    env: str,
+    rtol: float,
+    atol: float,
+    jobs: int,
+    yes: bool,
+    ignore: list[str],
+    output: Path | None,
+    json: bool,
+) -> None:
+    """The command."""
+    if env not in _ENVIRONMENTS:
+        raise UserError(f"--env: expected one of {', '.join(_ENVIRONMENTS)}, found {env!r}")
+    if shutil.which("git") is None:
+        raise UserError("git: expected it on the PATH, found none: the run's code cannot be restored", NO)
+    located = resolve(reference, default_roots())
+    if located.kind == "damaged":
+        raise UserError(located.problem or f"{reference}: damaged", NO)
+    asked = Asked(
+        judgement=Judgement(tolerance=Tolerance(rtol, atol), ignore=tuple(ignore)),
+        environment="rebuild" if env == "rebuild" else "current",
+        output=output,
+        say=_say,
+        echo=_echo,
+        confirm=lambda command, reason: _confirm(command, reason, yes),
+    )
+    try:
+        with terminating():
+            outcome = reproduce_located(located, asked, jobs)
+    except NotConfirmed as error:
+        raise UserError(
+            f"not run: {error}. If you trust that command and the code behind it: repro-hydra reproduce --yes "
+            f"{reference}"
+        ) from None
+    except KeyboardInterrupt:
+        raise UserError("interrupted; the scratch folder is removed", _INTERRUPTED) from None
+    except OSError as error:
+        raise UserError(
+            f"{error.filename}: the new run cannot be written ({error.strerror}). Choose another place: --output DIR"
+        ) from None
+    if json:
+        print_json(outcome)
+    else:
+        sys.stdout.write("".join(f"{line}\n" for line in page(outcome)))
+        sys.stdout.flush()
+    if outcome.verdict not in _YES:
+        raise SystemExit(NO)
+
+
+def page(outcome: Reproduction) -> list[str]:
+    """The outcome in lines for people."""
+    lines = []
+    if outcome.metrics:
+        lines += [*lay_out(_COLUMNS, [_row(row) for row in outcome.metrics[:_MOST_ROWS]]).splitlines(), ""]
+    lines += [f"{job.verdict:16}  {shorten_home(job.run)}" for job in outcome.jobs]
+    lines += [f"missing: {text}" for text in outcome.missing]
+    if not outcome.missing:
+        lines += [
+            f"{'likely cause' if number == 0 else '  then'}: {cause.area}: {cause.detail}"
+            for number, cause in enumerate(outcome.causes[:10])
+        ]
+    lines += [f"waived: {name}: {reason}" for name, reason in outcome.waived.items()]
+    if outcome.upheld == "no":
+        lines.append("upheld: no; see the findings: repro-hydra show")
+    if outcome.reproduction is not None:
+        lines.append(f"reproduction: {shorten_home(outcome.reproduction)}")
+    lines.append(outcome.headline)
+    return [clean(line) for line in lines]
+
+
+def _row(row: MetricRow) -> tuple[str, ...]:
+    return (
+        row.name,
+        _number(row.original),
+        _number(row.reproduced),
+        _short(row.abs_error),
+        _short(row.rel_error),
+        "equal" if row.equal_bits else "differ",
+        "yes" if row.within else "no",
+    )
+
+
+def _number(value: object) -> str:
+    return "—" if value is None else f"{value:.9g}" if isinstance(value, float) else str(value)
+
+
+def _short(value: object) -> str:
+    return "—" if value is None else f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _say(line: str) -> None:
+    _echo(f"reproduce: {clean(line)}\n")  # one write: jobs may speak at the same time
+
+
+def _echo(line: str) -> None:
+    sys.stderr.write(line)
+    sys.stderr.flush()
+
+
+def _confirm(command: str, reason: str, yes: bool) -> bool:
+    """Show the command; ask, unless the answer was given. Without a terminal nobody can be asked."""
+    print(f"{reason}. It would run:\n\n    {clean(command)}\n", file=sys.stderr, flush=True)
+    if yes:
+        return True
+    if not (sys.stdin is not None and os.isatty(0)):
+        return False
+    print(
+        "Run it? Its code and its config can do whatever you can. [y/N] ", end="", file=sys.stderr, flush=True
+    )
+    return sys.stdin.readline().strip().lower() in ("y", "yes")

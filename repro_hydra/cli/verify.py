@@ -1,0 +1,69 @@
+"""``repro-hydra verify``: is the record whole, its code to be had, its data as it was, this environment equal."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import msgspec
+
+from repro_hydra.cli.errors import NO, UserError
+from repro_hydra.cli.output import default_roots, print_json, shorten_home
+from repro_hydra.record.find import resolve, walk
+from repro_hydra.record.reproduction import Verification
+from repro_hydra.reproduce.verification import Surroundings, verify_run
+from repro_hydra.sweep.table import clean
+
+_TELL_PROGRESS_FROM = 20
+_MARKS = {"blocks": "NO", "may_change_bits": "??", "harmless": "  "}
+
+
+def run(references: list[str], *, manifest: str | None, json: bool) -> None:
+    """The command."""
+    dirs = _run_directories(references)
+    if manifest is not None and len(dirs) != 1:
+        raise UserError(f"--manifest: expected one run, found {len(dirs)}")
+    surroundings = Surroundings()
+    outcomes: list[tuple[Path, Verification]] = []
+    for number, run_dir in enumerate(dirs, start=1):
+        if len(dirs) >= _TELL_PROGRESS_FROM and sys.stderr.isatty():
+            print(f"\rverify: {number} of {len(dirs)}", end="", file=sys.stderr, flush=True)
+        outcomes.append((run_dir, verify_run(run_dir, manifest=manifest, surroundings=surroundings)))
+    if len(dirs) >= _TELL_PROGRESS_FROM and sys.stderr.isatty():
+        print(file=sys.stderr)
+    ok = all(outcome.ok for _, outcome in outcomes)
+    if json:
+        _print_json(outcomes, ok)
+    else:
+        for run_dir, outcome in outcomes:
+            print(clean(f"{'ok ' if outcome.ok else 'NO '} {shorten_home(str(run_dir))}"))
+            for item in outcome.findings:
+                print(clean(f"  {_MARKS[item.severity]} {item.area}: {item.message}"))
+    if not ok:
+        raise SystemExit(NO)
+
+
+def _run_directories(references: list[str]) -> list[Path]:
+    """Each run that is meant; a sweep means all its jobs."""
+    found: dict[Path, None] = {}
+    for reference in references:
+        located = resolve(reference, default_roots())
+        if located.kind == "sweep":
+            jobs = sorted(item.dir for item in walk([Path(located.dir)]) if item.kind == "run")
+            found |= dict.fromkeys(map(Path, jobs))
+        else:
+            found[Path(located.dir)] = None
+    return list(found)
+
+
+def _print_json(outcomes: list[tuple[Path, Verification]], ok: bool) -> None:
+    """One document: that of the run, or, for several, all findings with the run that each is of."""
+    if len(outcomes) == 1:
+        print_json(outcomes[0][1])
+        return
+    findings = [
+        {**msgspec.structs.asdict(item), "run": str(run_dir)}
+        for run_dir, outcome in outcomes
+        for item in outcome.findings
+    ]
+    print_json({"ok": ok, "findings": findings})

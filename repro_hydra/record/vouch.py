@@ -1,0 +1,124 @@
+"""Who made a record: a keyed digest of what a reproduction would execute, with a key that only this user has.
+
+It says that the command, the config and the code were written by a run of this user, and that nobody has changed
+them since. It is no signature that others could check: their records are theirs to trust or not.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+import blake3
+import msgspec
+
+from repro_hydra.record.manifest import digest_file
+from repro_hydra.record.paths import RunPaths
+from repro_hydra.record.schema import SCHEMA, Part
+from repro_hydra.record.store import RecordError, read, write_json
+
+_KEY_BYTES = 32
+_CONTEXT = "repro-hydra record key id v1"
+Vouched = Literal["this user", "another key", "nobody", "changed since"]
+
+
+class Vouch(Part, frozen=True, kw_only=True):
+    """``vouch.json``."""
+
+    schema: str = SCHEMA
+    algorithm: Literal["blake3-keyed"] = "blake3-keyed"
+    key_id: str
+    """Tells keys apart, and says nothing of the key."""
+    run_id: str
+    files: dict[str, str]
+    """Name in the record's folder to BLAKE3: what a reproduction goes by."""
+    mac: str
+
+
+def user_key(environ: Mapping[str, str]) -> bytes | None:
+    """This user's key, made on first use; None where there is no place for one."""
+    path = _key_path(environ)
+    if path is None:
+        return None
+    try:
+        key = path.read_bytes()
+        return key if len(key) == _KEY_BYTES else None
+    except FileNotFoundError:
+        pass
+    except OSError:
+        return None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return _other_writer(path)
+    except OSError:
+        return None
+    with os.fdopen(handle, "wb") as stream:
+        key = secrets.token_bytes(_KEY_BYTES)
+        stream.write(key)
+    return key
+
+
+def vouch(paths: RunPaths, run_id: str, key: bytes | None) -> None:
+    """Write ``vouch.json`` for the record as it stands. Without a key there is nothing to write."""
+    if key is None:
+        return
+    files = _files(paths)
+    mac = _mac(key, run_id, files)
+    write_json(paths.vouch, Vouch(key_id=_key_id(key), run_id=run_id, files=files, mac=mac), durable=True)
+
+
+def vouched(paths: RunPaths, key: bytes | None) -> Vouched:
+    """Who vouches for what a reproduction of this record would execute."""
+    if not paths.vouch.is_file() or paths.vouch.is_symlink():
+        return "nobody"
+    try:
+        stated = read(paths.vouch, Vouch)
+        files = _files(paths)
+    except (RecordError, OSError):
+        return "nobody"
+    if key is None or stated.key_id != _key_id(key):
+        return "another key"
+    expected = _mac(key, stated.run_id, files)
+    return "this user" if secrets.compare_digest(expected, stated.mac) else "changed since"
+
+
+def _files(paths: RunPaths) -> dict[str, str]:
+    executed = (paths.run, paths.config, paths.code)
+    return {path.name: digest_file(path) for path in executed if path.is_file() and not path.is_symlink()}
+
+
+def _mac(key: bytes, run_id: str, files: Mapping[str, str]) -> str:
+    data = msgspec.json.encode([run_id, sorted(files.items())])
+    return blake3.blake3(data, key=key).hexdigest()
+
+
+def _key_id(key: bytes) -> str:
+    return blake3.blake3(key, derive_key_context=_CONTEXT).hexdigest()[:16]
+
+
+def _key_path(environ: Mapping[str, str]) -> Path | None:
+    """Beside the list of places; written out for Linux, where `platformdirs` would cost each job 15 ms."""
+    if sys.platform != "linux":
+        import platformdirs
+
+        return Path(platformdirs.user_state_dir("repro-hydra", appauthor=False), "key")
+    state = environ.get("XDG_STATE_HOME", "").strip()
+    home = environ.get("HOME", "")
+    if os.path.isabs(state):  # noqa: PTH117
+        return Path(state, "repro-hydra", "key")
+    return Path(home, ".local", "state", "repro-hydra", "key") if home else None
+
+
+def _other_writer(path: Path) -> bytes | None:
+    """The key that another process is making at this moment; None while it is not whole."""
+    try:
+        key = path.read_bytes()
+    except OSError:
+        return None
+    return key if len(key) == _KEY_BYTES else None

@@ -1,0 +1,192 @@
+"""The code of a run in a scratch folder of its own: what is written there reaches no repository of the user's.
+
+Not ``git worktree add``, which writes into the user's repository and leaves an entry there when it is killed, but a
+repository of its own that borrows the user's objects. The commit that the run stood on is HEAD, and what differed
+from it differs in the work tree, so that a program which asks git is told what it was told then.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from repro_hydra.code.facts import Location, NoRepositoryError, locate
+from repro_hydra.code.git import Git, GitError, GitUnavailableError
+from repro_hydra.record.code import CodeRecord
+from repro_hydra.record.redact import redact_url
+from repro_hydra.reproduce.original import Original
+
+_GITLINK = re.compile(rb"^160000 commit ([0-9a-f]+)\t(.*)$", re.DOTALL)
+
+
+class CodeMissing(Exception):
+    """The code cannot be had; the text says what is missing and how to get it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CodeSource:
+    """A repository here that has what is needed."""
+
+    location: Location
+    snapshot: str | None
+    """The commit with everything in it; None: `commit` and the record's patch."""
+
+    @property
+    def top(self) -> Path:
+        return self.location.top
+
+
+def repositories(folders: Sequence[Path], environ: Mapping[str, str]) -> list[Location]:
+    """The work trees that `folders` lie in, each once."""
+    found: dict[Path, Location] = {}
+    for folder in folders:
+        if not folder.is_dir():
+            continue
+        try:
+            location = locate(folder, environ)
+        except (NoRepositoryError, GitError, GitUnavailableError):
+            continue
+        found.setdefault(location.top, location)
+    return list(found.values())
+
+
+def find_code(original: Original, here: Sequence[Location], environ: Mapping[str, str]) -> CodeSource:
+    """Where the run's code can be had.
+
+    Raises
+    ------
+    CodeMissing
+    """
+    code = original.code
+    if code is None or (code.snapshot is None and code.commit is None):
+        raise CodeMissing(
+            "code: the record holds no commit and no snapshot (see code.json), so there is no code to run"
+        )
+    for location in here:
+        git = Git(location.top, environ)
+        if code.snapshot is not None and _tree_of(git, code.snapshot) == code.tree is not None:
+            return CodeSource(location=location, snapshot=code.snapshot)
+    for location in here:
+        git = Git(location.top, environ)
+        if code.commit is not None and _tree_of(git, code.commit) is not None:
+            if original.patch is not None or code.patch is None:
+                return CodeSource(location=location, snapshot=None)
+            raise CodeMissing(
+                f"code: commit {code.commit[:12]} is in {location.top}, and what differed from it is not: neither "
+                f"the snapshot {str(code.snapshot)[:12]} nor a code.patch that fits the record"
+            )
+    raise CodeMissing(_not_here(code, here))
+
+
+def _not_here(code: CodeRecord, here: Sequence[Location]) -> str:
+    searched = ", ".join(str(location.top) for location in here) or "no repository: none is here"
+    wanted = f"commit {code.commit[:12]}" if code.commit else f"snapshot {str(code.snapshot)[:12]}"
+    how = f"git fetch {redact_url(code.remote)}" if code.remote else "git fetch, where somebody has it"
+    return (
+        f"code: expected {wanted}, searched {searched}. Run this in a clone of the project that has it; {how}"
+    )
+
+
+def _tree_of(git: Git, commit: str) -> str | None:
+    try:
+        status, output, _ = git.ask("rev-parse", "--verify", "--quiet", f"{commit}^{{tree}}")
+    except GitUnavailableError:
+        return None
+    return output.decode().strip() if status == 0 else None
+
+
+def vouching_snapshot(code: CodeRecord | None, here: Sequence[Location], environ: Mapping[str, str]) -> bool:
+    """Whether a repository here keeps this very snapshot by a ref of ours: no clone and no fetch brings those."""
+    if code is None or code.snapshot is None or code.tree is None:
+        return False
+    for location in here:
+        git = Git(location.top, environ)
+        status, output, _ = git.ask("rev-parse", "--verify", "--quiet", f"refs/repro/{code.tree}^{{commit}}")
+        if status == 0 and output.decode().strip() == code.snapshot:
+            return True
+    return False
+
+
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """A folder that is gone afterwards, whatever happens."""
+    folder = Path(os.path.realpath(tempfile.mkdtemp(prefix="repro-hydra-reproduce-")))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def check_out(original: Original, source: CodeSource, tree: Path, environ: Mapping[str, str]) -> None:
+    """Put the run's code into `tree`, a new folder.
+
+    Raises
+    ------
+    CodeMissing
+        Objects are missing, or the patch does not give the tree that the record names.
+    """
+    code = original.code
+    assert code is not None
+    try:
+        git = _empty_repository(
+            tree, source.location.objects, environ, len(code.commit or code.snapshot or "")
+        )
+        if source.snapshot is not None:
+            git.run("checkout", "-q", "-f", "--detach", source.snapshot)
+        else:
+            assert code.commit is not None
+            git.run("checkout", "-q", "-f", "--detach", code.commit)
+            if original.patch:
+                git.run("apply", "--index", "--whitespace=nowarn", "-", data=original.patch)
+            found = git.run("write-tree", "--missing-ok").decode().strip()
+            if code.tree is not None and found != code.tree:
+                raise CodeMissing(
+                    f"code: commit {code.commit[:12]} and code.patch give the tree {found[:12]}, and the record "
+                    f"names {code.tree[:12]}: one of them is not what the run had"
+                )
+        _check_out_submodules(git, tree, source.top, environ)
+        if code.commit is not None:
+            git.run("reset", "-q", "--mixed", code.commit)
+    except GitError as error:
+        raise CodeMissing(f"code: {source.top}: git cannot restore it: {error}") from None
+    except GitUnavailableError as error:
+        raise CodeMissing(f"code: {error}") from None
+
+
+def _empty_repository(tree: Path, objects: Path, environ: Mapping[str, str], id_length: int) -> Git:
+    tree.mkdir(parents=True, exist_ok=True)
+    git = Git(tree, environ)
+    form = "sha256" if id_length == 64 else "sha1"
+    git.run("init", "-q", "--template=", f"--object-format={form}", ".")
+    info = tree / ".git" / "objects" / "info"
+    info.mkdir(parents=True, exist_ok=True)
+    (info / "alternates").write_bytes(os.fsencode(os.path.realpath(objects)) + b"\n")
+    return git
+
+
+def _check_out_submodules(git: Git, tree: Path, top: Path, environ: Mapping[str, str]) -> None:
+    """The commits that the tree itself names, from where the user's work tree has them."""
+    for entry in git.run("ls-tree", "-r", "-z", git.run("write-tree", "--missing-ok").decode().strip()).split(
+        b"\0"
+    ):
+        match = _GITLINK.match(entry)
+        if match is None:
+            continue
+        commit, path = match[1].decode(), os.fsdecode(match[2])
+        target = tree / path
+        if not Path(os.path.realpath(target)).is_relative_to(tree):
+            raise CodeMissing(f"code: submodule {path!r} leads out of the tree")
+        try:
+            location = locate(top / path, environ)
+        except (NoRepositoryError, GitError, GitUnavailableError):
+            continue
+        if location.top != Path(os.path.realpath(top / path)):
+            continue  # it is not initialised here, so perhaps it was not for the run
+        inner = _empty_repository(target, location.objects, environ, len(commit))
+        inner.run("checkout", "-q", "-f", "--detach", commit)

@@ -1,0 +1,203 @@
+"""A record as somebody else's work: read whole, checked, and nothing of it trusted, opened or run on the way."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from repro_hydra.record.code import CodeRecord
+from repro_hydra.record.data import DataRecord
+from repro_hydra.record.environment import Distribution, EnvironmentRecord
+from repro_hydra.record.manifest import digest_bytes
+from repro_hydra.record.paths import RECORD_DIR, RunPaths, SweepPaths
+from repro_hydra.record.schema import JSON, SCHEMA_MAJOR, ConfigRecord, Manifest, RunRecord, SweepRecord
+from repro_hydra.record.store import RecordError
+from repro_hydra.reproduce.inside import LeadsOut, read_inside
+
+T = TypeVar("T", bound=msgspec.Struct)
+_OBJECT_ID = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+_SWEEP_DEPTH = 8
+"""How far above a job's directory its sweep may lie (``hydra.sweep.subdir`` may have slashes)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Original:
+    """The files of a record as typed values; None where one is absent."""
+
+    dir: Path
+    run: RunRecord
+    config: ConfigRecord | None = None
+    code: CodeRecord | None = None
+    patch: bytes | None = None
+    environment: EnvironmentRecord | None = None
+    distributions: list[Distribution] | None = None
+    determinism: JSON = None
+    data: DataRecord | None = None
+    result: dict[str, JSON] | None = None
+    logged: list[dict[str, JSON]] = field(default_factory=list)
+    manifest: Manifest | None = None
+    sweep_dir: Path | None = None
+    sweep: SweepRecord | None = None
+    problems: tuple[str, ...] = ()
+    """What of the record is damaged or leads out of its folder, in sentences."""
+
+    @property
+    def paths(self) -> RunPaths:
+        return RunPaths(self.dir)
+
+
+class _Reader:
+    def __init__(self, run_dir: Path) -> None:
+        self.run_dir = run_dir
+        self.problems: list[str] = []
+
+    def bytes_of(self, name: str, folder: Path | None = None) -> bytes | None:
+        try:
+            return read_inside(folder or self.run_dir, name)
+        except LeadsOut as error:
+            self.problems.append(str(error))
+        except OSError as error:
+            self.problems.append(f"{name}: cannot be read ({error.strerror})")
+        return None
+
+    def raw(self, name: str, folder: Path | None = None) -> Any:
+        data = self.bytes_of(name, folder)
+        if data is None:
+            return None
+        try:
+            value = msgspec.json.decode(data)
+        except (msgspec.DecodeError, RecursionError) as error:
+            self.problems.append(f"{name}: truncated or damaged; expected JSON ({error})")
+            return None
+        if not isinstance(value, dict):
+            self.problems.append(f"{name}: expected a JSON object, found {type(value).__name__}")
+            return None
+        return value
+
+    def typed(self, name: str, kind: type[T], folder: Path | None = None) -> T | None:
+        value = self.raw(name, folder)
+        if value is None:
+            return None
+        schema = value.get("schema")
+        if not isinstance(schema, str) or schema.partition(".")[0] != str(SCHEMA_MAJOR):
+            self.problems.append(f"{name}: schema: expected {SCHEMA_MAJOR}.x, found {schema!r}")
+            return None
+        try:
+            return msgspec.convert(value, kind)
+        except msgspec.ValidationError as error:
+            self.problems.append(f"{name}: {error}")
+            return None
+
+
+def read_original(run_dir: Path) -> Original:
+    """The record in `run_dir`.
+
+    Raises
+    ------
+    RecordError
+        Where ``run.json`` cannot be read as one: without it there is no run to speak of.
+    """
+    reader = _Reader(run_dir)
+    run = reader.typed(f"{RECORD_DIR}/run.json", RunRecord)
+    if run is None:
+        reason = reader.problems[0] if reader.problems else f"expected {RECORD_DIR}/run.json, found none"
+        raise RecordError(f"{run_dir}: {reason}")
+    sweep_dir, sweep = _sweep_of(run, run_dir)
+    code = _checked_code(reader, reader.typed(f"{RECORD_DIR}/code.json", CodeRecord))
+    environment = reader.typed(f"{RECORD_DIR}/environment.json", EnvironmentRecord)
+    result = reader.raw(f"{RECORD_DIR}/result.json")
+    return Original(
+        dir=run_dir,
+        run=run,
+        config=reader.typed(f"{RECORD_DIR}/config.json", ConfigRecord),
+        code=code,
+        patch=_patch_of(reader, code, sweep_dir),
+        environment=environment,
+        distributions=_distributions_of(reader, environment, sweep_dir),
+        determinism=reader.raw(f"{RECORD_DIR}/determinism.json"),
+        data=reader.typed(f"{RECORD_DIR}/data.json", DataRecord),
+        result=result,
+        logged=_logged(reader),
+        manifest=reader.typed(f"{RECORD_DIR}/manifest.json", Manifest),
+        sweep_dir=sweep_dir,
+        sweep=sweep,
+        problems=tuple(reader.problems),
+    )
+
+
+def _checked_code(reader: _Reader, code: CodeRecord | None) -> CodeRecord | None:
+    """The code record, if what it calls object ids are some: they are given to git."""
+    if code is None:
+        return None
+    for name in ("commit", "tree", "snapshot"):
+        value = getattr(code, name)
+        if value is not None and not _OBJECT_ID.fullmatch(value):
+            reader.problems.append(f"code.json: {name}: expected an object id, found {value!r}")
+            return None
+    return code
+
+
+def _sweep_of(run: RunRecord, run_dir: Path) -> tuple[Path | None, SweepRecord | None]:
+    """The sweep above `run_dir` that says it is this job's: what a record calls its sweep's path is not opened."""
+    if run.sweep is None:
+        return None, None
+    for folder in list(run_dir.parents)[:_SWEEP_DEPTH]:
+        reader = _Reader(folder)
+        sweep = reader.typed(f"{RECORD_DIR}/sweep.json", SweepRecord)
+        if sweep is not None and sweep.sweep_id == run.sweep.id:
+            return folder, sweep
+    return None, None
+
+
+def _patch_of(reader: _Reader, code: CodeRecord | None, sweep_dir: Path | None) -> bytes | None:
+    if code is None or code.patch is None:
+        return None
+    # The name in the record is not followed: a patch lies in the run's record, or in that of its sweep.
+    data = reader.bytes_of(f"{RECORD_DIR}/code.patch")
+    if data is None and sweep_dir is not None:
+        data = reader.bytes_of(f"{RECORD_DIR}/{SweepPaths(sweep_dir).patch.name}", sweep_dir)
+    if data is not None and digest_bytes(data) != code.patch.blake3:
+        reader.problems.append("code.patch: is not the one that code.json names (its digest differs)")
+        return None
+    return data
+
+
+def _distributions_of(
+    reader: _Reader, environment: EnvironmentRecord | None, sweep_dir: Path | None
+) -> list[Distribution] | None:
+    if environment is None or environment.distributions is not None:
+        return None if environment is None else environment.distributions
+    if sweep_dir is None:
+        return None
+    shared = reader.typed(f"{RECORD_DIR}/distributions.json", _Shared, sweep_dir)
+    if shared is None or shared.distributions_digest != environment.distributions_digest:
+        return None
+    return shared.distributions
+
+
+class _Shared(msgspec.Struct, frozen=True):
+    distributions_digest: str | None = None
+    distributions: list[Distribution] | None = None
+
+
+def _logged(reader: _Reader) -> list[dict[str, JSON]]:
+    """The lines of ``metrics.jsonl``; a last one that a killed job left half is passed over."""
+    data = reader.bytes_of(f"{RECORD_DIR}/metrics.jsonl") or b""
+    rows: list[dict[str, JSON]] = []
+    lines = data.split(b"\n")
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            row = msgspec.json.decode(line)
+        except (msgspec.DecodeError, RecursionError):
+            if number < len(lines):
+                reader.problems.append(f"metrics.jsonl: line {number} is damaged")
+            continue
+        if isinstance(row, dict):
+            rows.append(row)
+    return rows
