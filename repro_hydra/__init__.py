@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from repro_hydra.session.api import log_metrics as log_metrics
     from repro_hydra.session.api import log_result as log_result
     from repro_hydra.session.api import session as session
+    from repro_hydra.sweep.load import load_run as load_run
+    from repro_hydra.sweep.load import load_runs as load_runs
 
 __version__ = "0.1.0"
 
@@ -37,6 +39,8 @@ _HOMES = {
     "compare": "repro_hydra.reproduce.api",
     "verify": "repro_hydra.reproduce.api",
     "validate_results": "repro_hydra.reproduce.api",
+    "load_run": "repro_hydra.sweep.load",
+    "load_runs": "repro_hydra.sweep.load",
 }
 __all__ = [*_HOMES, "__version__"]  # noqa: PLE0604 (all of them are strings)
 

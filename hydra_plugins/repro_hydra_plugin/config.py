@@ -28,6 +28,29 @@ class ReproLauncherConf:
     stop_at_failure: bool = False
 
 
+# As a plain mapping: a typed node costs 5 ms at the start of every Hydra program. Hydra refuses other keys all the
+# same; the values are checked by `repro_hydra.repeats.options`, which says what each of them does.
+REPRO_SEEDS: dict[str, Any] = {
+    "_target_": "hydra_plugins.repro_hydra_plugin.sweeper.ReproSeedsSweeper",
+    "rule": "width",
+    "metric": None,
+    "half_width": None,
+    "relative_half_width": None,
+    "baseline": None,
+    "effect": 1.0,
+    "negligible": 0.0,
+    "confidence": 0.95,
+    "initial": 5,
+    "batch": 5,
+    "max_seeds": 50,
+    "max_jobs": None,
+    "max_hours": None,
+    "first_seed": 0,
+    "resume": None,
+    "params": None,
+}
+
+
 def _nested(name: str, options: Any) -> dict[str, Any]:
     """An option of a nested group. It brings the callback along, which without a mode would not be there."""
     return {"_target_": repro.CALLBACK_TARGET, name: asdict(options) if is_dataclass(options) else options}
@@ -54,6 +77,7 @@ def _register() -> None:
                 provider="repro_hydra",
             )
     store.store(group="hydra/launcher", name="repro", node=ReproLauncherConf, provider="repro_hydra")
+    store.store(group="hydra/sweeper", name="repro_seeds", node=REPRO_SEEDS, provider="repro_hydra")
 
 
 _register()

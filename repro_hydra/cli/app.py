@@ -24,6 +24,14 @@ app.add_typer(data_app, name="data")
 app.add_typer(track_app, name="track")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+Where = Annotated[
+    str | None,
+    typer.Option(
+        metavar="EXPR",
+        help="Only runs for which this holds: \"config.lr<0.1 and result.accuracy>0.9 and status=='completed'\".",
+    ),
+]
+Confidence = Annotated[float, typer.Option(metavar="LEVEL", help="Of the intervals, between 0 and 1.")]
 
 
 def _version(asked: bool) -> None:
@@ -78,6 +86,7 @@ def list_command(
             help="created_at, started_at (newest first), name, seed, status, duration_s or a metric.",
         ),
     ] = "created_at",
+    where: Where = None,
     limit: Annotated[int | None, typer.Option(metavar="N", min=1, help="Show this many at the most.")] = None,
     json: Json = False,
 ) -> None:
@@ -85,7 +94,7 @@ def list_command(
     from repro_hydra.cli import list_runs
 
     with told_plainly("list"):
-        list_runs.run(roots or [], sort=sort, limit=limit, json=json)
+        list_runs.run(roots or [], where=where, sort=sort, limit=limit, json=json)
 
 
 @app.command("show")
@@ -118,11 +127,35 @@ def aggregate_command(
             metavar="KEY", help="A config key that makes a configuration; repeatable. By default all."
         ),
     ] = None,
-    confidence: Annotated[
-        float, typer.Option(metavar="LEVEL", help="Of the intervals, between 0 and 1.")
-    ] = 0.95,
+    where: Where = None,
+    baseline: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Compare each configuration with this one: as the table shows it, KEY=VALUE, or its runs' name.",
+        ),
+    ] = None,
+    worth_finding: Annotated[
+        float | None,
+        typer.Option(
+            metavar="DIFFERENCE",
+            help="The smallest difference that matters, to say how many more seeds it takes; by default one "
+            "standard deviation of the baseline.",
+        ),
+    ] = None,
+    step: Annotated[
+        bool, typer.Option("--step", help="A curve: a row for each step of what the runs logged.")
+    ] = False,
+    upheld: Annotated[
+        bool, typer.Option("--upheld", help="Leave out runs whose promise was not upheld, or not made.")
+    ] = False,
+    strict: Annotated[
+        bool,
+        typer.Option("--strict", help="Refuse rows whose runs differ in code, data or environment (exit 1)."),
+    ] = False,
+    confidence: Confidence = 0.95,
     form: Annotated[
-        str, typer.Option("--format", metavar="FORMAT", help="table, json, csv or markdown.")
+        str, typer.Option("--format", metavar="FORMAT", help="table, json, csv, latex or markdown.")
     ] = "table",
     json: Json = False,
 ) -> None:
@@ -131,7 +164,17 @@ def aggregate_command(
 
     with told_plainly("aggregate"):
         aggregate.run(
-            dirs, metrics=metric or [], by=by or [], confidence=confidence, form="json" if json else form
+            dirs,
+            metrics=metric or [],
+            by=by or [],
+            where=where,
+            baseline=baseline,
+            worth_finding=worth_finding,
+            steps=step,
+            upheld=upheld,
+            strict=strict,
+            confidence=confidence,
+            form="json" if json else form,
         )
 
 

@@ -12,9 +12,11 @@ from repro_hydra.cli.errors import UserError
 from repro_hydra.cli.output import default_roots, folders, now, print_json, shorten_home
 from repro_hydra.record.find import RunHead, read_head, read_result, read_sweep_id, walk
 from repro_hydra.record.paths import RunPaths
-from repro_hydra.record.schema import JSON, RunRecord
+from repro_hydra.record.schema import JSON, ConfigRecord, RunRecord
 from repro_hydra.record.store import RecordError, read
 from repro_hydra.record.values import from_json_number
+from repro_hydra.record.where import RunValues, Where, WhereError, parse_where
+from repro_hydra.sweep.configuration import flatten
 from repro_hydra.sweep.table import Column, clean, lay_out
 
 SORT_KEYS = ("created_at", "started_at", "name", "seed", "status", "duration_s")
@@ -49,7 +51,11 @@ _COLUMNS = (
 
 
 def list_runs(
-    roots: Sequence[Path], *, sort: str = "created_at", limit: int | None = None
+    roots: Sequence[Path],
+    *,
+    where: Where | None = None,
+    sort: str = "created_at",
+    limit: int | None = None,
 ) -> list[dict[str, JSON]]:
     """The runs below `roots`, as `repro-hydra list --json` has them.
 
@@ -57,6 +63,8 @@ def list_runs(
     ----------
     roots : sequence of Path
         Folders; every run below them is found.
+    where : Where, optional
+        Which of them; damaged records are told all the same.
     sort : str
         One of `SORT_KEYS`, or a metric. Times put the newest first, the rest the smallest; what has no such
         value comes last, and damaged records after that.
@@ -66,7 +74,7 @@ def list_runs(
     Raises
     ------
     UserError
-        Nothing can be sorted by `sort`.
+        Nothing can be sorted by `sort`, or no run has what `where` asks for.
     """
     heads: list[tuple[str, RunHead]] = []
     damaged: list[dict[str, JSON]] = []
@@ -81,6 +89,8 @@ def list_runs(
         except RecordError as error:
             damaged.append(_document(located.dir, None, str(error)))
     damaged.sort(key=lambda item: str(item["dir"]))
+    if where is not None:
+        heads = _selected(heads, where)
     if sort in SORT_KEYS:
         heads.sort(key=lambda item: (item[1].created_at, item[0]), reverse=True)
         heads.sort(
@@ -91,6 +101,31 @@ def list_runs(
     else:
         runs = _by_metric([_read_rest(directory, head) for directory, head in heads], sort)
     return [*runs, *damaged][:limit]
+
+
+def _selected(heads: list[tuple[str, RunHead]], where: Where) -> list[tuple[str, RunHead]]:
+    kept: list[tuple[str, RunHead]] = []
+    missing = set(where.unknown_names([]))
+    with_config = any(name.startswith("config.") for name in where.names)
+    for directory, head in heads:
+        listed = _read_rest(directory, head)
+        fields = {**listed, "created_at": head.created_at}
+        values = RunValues(fields, _config_of(directory) if with_config else {}, listed["result"])
+        if missing:
+            missing &= set(where.unknown_names([values]))
+        if where.selects(values):
+            kept.append((directory, head))
+    if heads and missing:
+        names = ", ".join(name for name in where.names if name in missing)
+        raise UserError(f"--where {where.text!r}: none of the {len(heads)} runs has {names}")
+    return kept
+
+
+def _config_of(directory: str) -> dict[str, JSON]:
+    try:
+        return flatten(read(RunPaths(Path(directory)).config, ConfigRecord).resolved)
+    except RecordError:
+        return {}  # it left none, or a damaged one: nothing is known of it
 
 
 def _by_metric(runs: list[dict[str, JSON]], name: str) -> list[dict[str, JSON]]:
@@ -150,16 +185,22 @@ def _document(
     }
 
 
-def run(roots: list[Path], *, sort: str, limit: int | None, json: bool) -> None:
+def run(roots: list[Path], *, where: str | None, sort: str, limit: int | None, json: bool) -> None:
     """The command."""
+    try:
+        selection = None if where is None else parse_where(where)
+    except WhereError as error:
+        raise UserError(str(error)) from None
     chosen = folders(roots) if roots else default_roots()
-    listed = list_runs(chosen, sort=sort, limit=limit)
+    listed = list_runs(chosen, where=selection, sort=sort, limit=limit)
     if json:
         print_json(listed)
         return
     if listed:
         sys.stdout.write(_table(listed))
         sys.stdout.flush()
+    elif selection is not None and list_runs(chosen, limit=1):
+        print(f"No run for which this holds: {selection.text}", file=sys.stderr)
     else:
         places = ", ".join(map(str, chosen)) or "outputs/ and multirun/ of this folder"
         print(

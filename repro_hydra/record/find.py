@@ -135,8 +135,8 @@ def read_head(directory: str) -> RunHead:
     """
     path = directory + _RUN_FILE
     try:
-        head = _decode_head(_slurp(path))
-        if _is_known(head.schema):
+        head = _decode_head(slurp(path))
+        if is_known_schema(head.schema):
             return head
     except (OSError, msgspec.DecodeError, RecursionError):
         pass
@@ -149,8 +149,8 @@ def read_sweep_id(directory: str) -> str:
     """The id of the sweep in `directory`; `RecordError` where its ``sweep.json`` cannot be read as one."""
     path = directory + _SWEEP_FILE
     try:
-        head = _decode_sweep_head(_slurp(path))
-        if _is_known(head.schema):
+        head = _decode_sweep_head(slurp(path))
+        if is_known_schema(head.schema):
             return head.sweep_id
     except (OSError, msgspec.DecodeError, RecursionError):
         pass
@@ -167,7 +167,7 @@ def read_result(directory: str) -> dict[str, JSON] | None:
     """
     path = directory + _RESULT_FILE
     try:
-        data = _slurp(path)
+        data = slurp(path)
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -180,17 +180,19 @@ def read_result(directory: str) -> dict[str, JSON] | None:
         raise RecordError(f"{path}: expected a JSON object, found {type(result).__name__}")
     schema = result.get("schema")
     if isinstance(schema, str) and _VERSION.fullmatch(schema):  # else it is a metric of that name
-        if not _is_known(schema):
+        if not is_known_schema(schema):
             raise RecordError(f"{path}: schema: expected {SCHEMA_MAJOR}.x, found {schema!r}")
         del result["schema"]
     return result
 
 
-def _is_known(schema: str) -> bool:
+def is_known_schema(schema: str) -> bool:
+    """Whether this version of the package reads records of version `schema`."""
     return schema.partition(".")[0] == str(SCHEMA_MAJOR)
 
 
-def _slurp(path: str) -> bytes:
+def slurp(path: str) -> bytes:
+    """The file's bytes; `OSError` as `open` raises it."""
     # `Path.read_bytes` costs three times as much, which over 20,000 files is 0.2 s.
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
     try:

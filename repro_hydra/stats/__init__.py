@@ -35,6 +35,7 @@ from repro_hydra.stats.robust import interquartile_mean as interquartile_mean
 from repro_hydra.stats.robust import interquartile_means as interquartile_means
 from repro_hydra.stats.robust import normality_check as normality_check
 from repro_hydra.stats.robust import trimmed_mean as trimmed_mean
+from repro_hydra.stats.sequence import t_sequence as t_sequence
 from repro_hydra.stats.stein import SteinPlan as SteinPlan
 from repro_hydra.stats.stein import stein_interval as stein_interval
 from repro_hydra.stats.stein import stein_two_stage as stein_two_stage

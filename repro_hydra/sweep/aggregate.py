@@ -7,16 +7,22 @@ as missing, so that a bad one which was deleted shows. The statistics are `repro
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from repro_hydra.record.schema import JSON
 from repro_hydra.record.values import from_json_number
+from repro_hydra.record.where import Where
 from repro_hydra.sweep.collect import Collected, RunFacts, collect
+from repro_hydra.sweep.comparisons import UnknownBaseline, compare_with
 from repro_hydra.sweep.configuration import Leaves, varying_keys
+from repro_hydra.sweep.document import Aggregate as Aggregate
+from repro_hydra.sweep.document import AggregateRow as AggregateRow
+from repro_hydra.sweep.document import LeftOut as LeftOut
+from repro_hydra.sweep.document import Selection
 from repro_hydra.sweep.group import Group, Jobs, group_runs, runs_of_jobs
-from repro_hydra.sweep.notes import notes_of_group, notes_of_runs
+from repro_hydra.sweep.notes import differences_of_runs, notes_of_group
+from repro_hydra.sweep.rows import Measured, RowMaker, by_seed
 
 FAILED = ("failed", "interrupted", "preempted", "lost")
 
@@ -25,68 +31,25 @@ class UnknownMetric(ValueError):
     """A metric that was asked for and that no completed run has."""
 
 
+class NotRepeats(ValueError):
+    """Runs of one row that differ in code, data or environment, where that was to be refused."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AggregateRow:
-    """One configuration and one metric; what is undefined is None, and `notes` says why."""
+class Options:
+    """What `aggregate` is asked for; see there."""
 
-    config: Leaves
-    """The keys that differ among the rows, and those that were asked for."""
-    metric: str | None
-    """None where no run of any configuration tells which there are."""
-    n: int
-    """Completed runs that have the metric."""
-    planned: int | None
-    """Jobs that a sweep planned for this configuration; None where no sweep says."""
-    failed: int
-    missing: int | None
-    """Planned jobs that left no record and are not known to have failed."""
-    mean: float | None
-    std: float | None
-    """With the divisor n - 1."""
-    ci_low: float | None
-    ci_high: float | None
-    confidence: float
-    coefficient_of_variation: float | None
-    coefficient_of_variation_corrected: float | None
-    stable: bool | None
-    within_tolerance: bool | None
-    min: float | None
-    median: float | None
-    max: float | None
-    seeds: list[JSON]
-    notes: list[str]
-
-
-@dataclass(frozen=True, slots=True)
-class LeftOut:
-    """A run that is in no row's numbers, and why."""
-
-    dir: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Aggregate:
-    """What `repro-hydra aggregate` prints."""
-
-    rows: list[AggregateRow] = field(default_factory=list)
-    left_out: list[LeftOut] = field(default_factory=list)
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether no completed run is in any row."""
-        return not any(row.n for row in self.rows)
-
-    def to_json(self) -> dict[str, JSON]:
-        """The document that ``--json`` prints."""
-        return {
-            "rows": [_as_dict(row) for row in self.rows],
-            "left_out": [_as_dict(item) for item in self.left_out],
-        }
-
-
-def _as_dict(value: AggregateRow | LeftOut) -> dict[str, JSON]:
-    return {item.name: getattr(value, item.name) for item in fields(value)}
+    metrics: Sequence[str] | None = None
+    by: Sequence[str] | None = None
+    where: Where | None = None
+    baseline: str | None = None
+    worth_finding: float | None = None
+    steps: bool = False
+    upheld_only: bool = False
+    strict: bool = False
+    confidence: float = 0.95
+    stability_threshold: float = 0.1
+    tolerance: float = 0.01
 
 
 def aggregate(
@@ -94,6 +57,12 @@ def aggregate(
     *,
     metrics: Sequence[str] | None = None,
     by: Sequence[str] | None = None,
+    where: Where | None = None,
+    baseline: str | None = None,
+    worth_finding: float | None = None,
+    steps: bool = False,
+    upheld_only: bool = False,
+    strict: bool = False,
     confidence: float = 0.95,
     stability_threshold: float = 0.1,
     tolerance: float = 0.01,
@@ -111,6 +80,18 @@ def aggregate(
     by : sequence of str, optional
         Keys of the config that alone make a configuration. Runs that differ in other keys then share a row,
         with a note. A configuration is the whole config but for the seed if not given.
+    where : Where, optional
+        Which runs to take.
+    baseline : str, optional
+        The configuration to compare the others with: its name, or ``KEY=VALUE`` (several with commas).
+    worth_finding : float, optional
+        The smallest difference from the baseline that matters; the baseline's standard deviation if not given.
+    steps : bool
+        A row for each step of ``metrics.jsonl`` rather than for the final result.
+    upheld_only : bool
+        Leave out runs whose record does not say that the promise was upheld (by waiver included).
+    strict : bool
+        Refuse rows whose runs differ in code, data or environment, rather than warn.
     confidence : float
         Of the intervals, between 0 and 1.
     stability_threshold, tolerance : float
@@ -120,36 +101,95 @@ def aggregate(
 
     Raises
     ------
-    UnknownMetric, UnknownKey
+    UnknownMetric, UnknownKey, UnknownBaseline, WhereError
         For a name that none of the runs has.
+    NotRepeats
+        Under `strict`.
     """
-    collected = collect(dirs, now=now, host=host)
-    groups = group_runs(collected, by)
-    names = _metric_names(collected, metrics)
-    table = _Table(names, runs_of_jobs(collected.runs), confidence, stability_threshold, tolerance)
-    shown = _shown_configs(groups, by)
+    options = Options(
+        metrics=metrics,
+        by=by,
+        where=where,
+        baseline=baseline,
+        worth_finding=worth_finding,
+        steps=steps,
+        upheld_only=upheld_only,
+        strict=strict,
+        confidence=confidence,
+        stability_threshold=stability_threshold,
+        tolerance=tolerance,
+    )
+    return aggregate_collected(collect(dirs, where=where, now=now, host=host), options)
+
+
+def aggregate_collected(collected: Collected, options: Options) -> Aggregate:
+    """As `aggregate`, of runs that were read before."""
+    groups = group_runs(collected, options.by)
+    shown = _shown_configs(groups, options.by)
     order = sorted(range(len(groups)), key=lambda index: _sorting_key(shown[index]))
+    table = _Table(collected, options)
     for index in order:
-        table.add(groups[index], shown[index], collected)
-    table.left_out += [LeftOut(directory, reason) for directory, reason in collected.unusable.items()]
-    return Aggregate(table.rows, sorted(table.left_out, key=lambda item: item.dir))
+        table.add(groups[index], shown[index])
+    left_out = table.left_out
+    left_out += [LeftOut(directory, reason) for directory, reason in collected.unusable.items()]
+    comparisons = None
+    if options.baseline is not None:
+        if not table.measured:
+            raise UnknownBaseline(f"--baseline {options.baseline}: there is no completed run with metrics")
+        comparisons = compare_with(
+            table.measured,
+            options.baseline,
+            confidence=options.confidence,
+            worth_finding=options.worth_finding,
+        )
+    rows = table.rows
+    if options.steps:
+        from repro_hydra.sweep.steps import rows_of_steps
+
+        rows = rows_of_steps(table.measured, table.maker, options.metrics, UnknownMetric)
+    return Aggregate(
+        rows, sorted(left_out, key=lambda item: item.dir), comparisons, _selection(collected, options.where)
+    )
 
 
-def _metric_names(collected: Collected, wanted: Sequence[str] | None) -> list[str]:
-    found: dict[str, None] = {}
-    for run in collected.runs:
-        for name, value in (run.result or {}).items():
-            if from_json_number(value) is not None:
-                found[name] = None
-    if wanted:
-        for name in wanted:
-            if found and name not in found:
-                raise UnknownMetric(f"--metric {name}: expected one of {', '.join(found)}")
-        return list(dict.fromkeys(wanted))
+def _selection(collected: Collected, where: Where | None) -> Selection | None:
+    if where is None:
+        return None
+    notes = []
+    if where.outcomes and collected.count_not_selected:
+        notes.append(
+            f"--where selects by outcome ({', '.join(where.outcomes)}): what it keeps is no fair sample of the "
+            "seeds, and no interval here says anything of the others"
+        )
+    return Selection(where.text, collected.count_not_selected, notes)
+
+
+def metric_names(collected: Collected) -> list[str]:
+    """The metrics of the completed runs, the primary one first."""
+    found = _recorded_metrics(collected)
     primary = [run.primary_metric for run in collected.runs if run.primary_metric]
     primary += [sweep.record.primary_metric for sweep in collected.sweeps if sweep.record.primary_metric]
     first = [name for name in dict.fromkeys(primary) if name in found or not found]
     return list(dict.fromkeys([*first, *found]))
+
+
+def _recorded_metrics(collected: Collected) -> dict[str, None]:
+    found: dict[str, None] = {}
+    for run in collected.runs:
+        for name, value in (run.result or {}).items():
+            if name not in found and from_json_number(value) is not None:
+                found[name] = None
+    return found
+
+
+def _chosen_metrics(collected: Collected, options: Options) -> list[str]:
+    if not options.metrics or options.steps:
+        return metric_names(collected)
+    found = _recorded_metrics(collected)
+    for name in options.metrics:
+        if found and name not in found:
+            raise UnknownMetric(f"--metric {name}: expected one of {', '.join(found)}")
+    return list(dict.fromkeys(options.metrics))
 
 
 def _shown_configs(groups: Sequence[Group], by: Sequence[str] | None) -> list[Leaves]:
@@ -178,18 +218,17 @@ def _sorting_key(leaves: Leaves) -> list[tuple[str, int, float, str]]:
 class _Table:
     """Rows as they are made."""
 
-    def __init__(
-        self, names: list[str], jobs: Jobs, confidence: float, stability_threshold: float, tolerance: float
-    ) -> None:
+    def __init__(self, collected: Collected, options: Options) -> None:
         self.rows: list[AggregateRow] = []
         self.left_out: list[LeftOut] = []
-        self._names = names
-        self._jobs = jobs
-        self._confidence = confidence
-        self._stability_threshold = stability_threshold
-        self._tolerance = tolerance
+        self.measured: list[Measured] = []
+        self.maker = RowMaker(options.confidence, options.stability_threshold, options.tolerance)
+        self._collected = collected
+        self._options = options
+        self._names = _chosen_metrics(collected, options)
+        self._jobs: Jobs = runs_of_jobs(collected.runs)
 
-    def add(self, group: Group, shown: Leaves, collected: Collected) -> None:
+    def add(self, group: Group, shown: Leaves) -> None:
         """The rows of one configuration, and what of it is left out."""
         failed = len(group.failed_unrecorded)
         completed: list[RunFacts] = []
@@ -205,68 +244,40 @@ class _Table:
         for sweep, job in group.failed_unrecorded:
             where = f"{sweep.dir}/{job.dir}" if job.dir else sweep.dir
             self.left_out.append(LeftOut(where, f"failed (job {job.num}), and left no record"))
-        completed.sort(key=_by_seed)
-        notes = notes_of_group(group, collected)
-        names: Sequence[str | None] = self._names or [None]
-        for name in names:
-            having = [(run, value) for run in completed if (value := _number(run, name)) is not None]
-            # Without any run or metric there is something to tell only where something is amiss.
-            if having or failed or group.missing:
-                lacking = len(completed) - len(having)
-                self.rows.append(self._row(group, shown, name, having, failed, lacking, notes))
-
-    def _row(
-        self,
-        group: Group,
-        shown: Leaves,
-        name: str | None,
-        having: Sequence[tuple[RunFacts, float]],
-        failed: int,
-        lacking: int,
-        notes: list[str],
-    ) -> AggregateRow:
-        from repro_hydra.stats.summary import (
-            summarize,
-        )  # NumPy and SciPy: 0.3 s, and only where there are numbers
-
-        summary = summarize(
-            [value for _, value in having],
-            confidence=self._confidence,
-            stability_threshold=self._stability_threshold,
-            tolerance=self._tolerance,
-        )
-        own = list(notes)
-        if lacking:
-            own.append(f"{lacking} completed run{'s have' if lacking > 1 else ' has'} no {name}")
-        runs = [run for run, _ in having]
-        return AggregateRow(
+        completed.sort(key=by_seed)
+        if self._options.strict:
+            self._refuse_differences(shown, completed)
+        measured = Measured(
             config=shown,
-            metric=name,
-            n=len(having),
-            planned=group.planned,
+            runs=completed,
+            metrics=self._names,
             failed=failed,
+            planned=group.planned,
             missing=None if group.planned is None else len(group.missing),
-            mean=summary.mean,
-            std=summary.std,
-            ci_low=summary.ci_low,
-            ci_high=summary.ci_high,
-            confidence=self._confidence,
-            coefficient_of_variation=summary.coefficient_of_variation,
-            coefficient_of_variation_corrected=summary.coefficient_of_variation_corrected,
-            stable=summary.stable,
-            within_tolerance=summary.within_tolerance,
-            min=summary.min,
-            median=summary.median,
-            max=summary.max,
-            seeds=[run.seed for run in runs],
-            notes=[*summary.notes, *own, *notes_of_runs(runs)],
+            notes=notes_of_group(group, self._collected),
         )
+        self.measured.append(measured)
+        self.rows += self.maker.rows(measured)
+
+    def _refuse_differences(self, shown: Leaves, runs: Sequence[RunFacts]) -> None:
+        from repro_hydra.sweep.wording import config_words
+
+        differences = differences_of_runs(runs)
+        if differences:
+            raise NotRepeats(
+                f"--strict: {config_words(shown)}: {'; '.join(differences)}. "
+                "Aggregate them apart (--where, or one folder at a time), or without --strict"
+            )
 
     def _why_left_out(self, run: RunFacts) -> str | None:
         if run.status in FAILED:
             return f"{run.status}: {run.error}" if run.error else run.status
         if run.status != "completed":
             return f"unfinished ({run.status})"
+        if self._options.upheld_only and run.upheld not in ("yes", "waived"):
+            return f"not upheld (upheld: {run.upheld})"
+        if self._options.steps:
+            return None  # `rows_of_steps` looks at its metrics itself
         if run.problem is not None:
             return run.problem
         names = [name for name, value in (run.result or {}).items() if from_json_number(value) is not None]
@@ -281,12 +292,3 @@ class _Table:
         if run.sweep_id is None or run.job_num is None:
             return False
         return any(other.status == "completed" for other in self._jobs[run.sweep_id, run.job_num])
-
-
-def _number(run: RunFacts, name: str | None) -> float | None:
-    return None if name is None else from_json_number((run.result or {}).get(name))
-
-
-def _by_seed(run: RunFacts) -> tuple[bool, float, str, str]:
-    is_number = isinstance(run.seed, (int, float))
-    return (not is_number, float(run.seed) if is_number else 0.0, str(run.seed), run.dir)

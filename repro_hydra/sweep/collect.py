@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -11,15 +11,16 @@ from typing import TypeVar
 
 import msgspec
 
-from repro_hydra.record.find import read_result, walk
-from repro_hydra.record.paths import RunPaths, SweepPaths
-from repro_hydra.record.schema import JSON, RunRecord, ShownStatus, SweepRecord, Upheld
+from repro_hydra.record.find import is_known_schema, read_result, slurp, walk
+from repro_hydra.record.paths import RECORD_DIR, RunPaths, SweepPaths
+from repro_hydra.record.schema import JSON, RunRecord, ShownStatus, Status, SweepLink, SweepRecord, Upheld
 from repro_hydra.record.store import RecordError, read
-from repro_hydra.sweep.configuration import Leaves, configuration, identity
+from repro_hydra.record.where import RunValues, Where, WhereError
+from repro_hydra.sweep.configuration import Leaves, configuration, flatten, identity
 
 DEFAULT_SEED_KEY = "seed"
 
-T = TypeVar("T", bound=msgspec.Struct)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +29,7 @@ class RunFacts:
 
     dir: str
     run_id: str
+    name: str | None
     status: ShownStatus
     started_at: str
     upheld: Upheld
@@ -44,7 +46,9 @@ class RunFacts:
     problem: str | None
     """Why its result cannot be read, where it cannot."""
     code: str | None
-    environment: str | None
+    data: str | None
+    packages: str | None
+    python: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,29 @@ class Collected:
     """Directory to reason: damaged records, and copies of runs that are here already."""
     configurations: dict[bytes, Leaves] = field(default_factory=dict)
     """The leaves of each configuration once, whatever the number of its runs."""
+    not_selected: set[tuple[str, int]] = field(default_factory=set)
+    """Sweep and number of the jobs whose run ``--where`` does not select."""
+    count_not_selected: int = 0
+
+
+class _Run(msgspec.Struct, frozen=True, kw_only=True):
+    """The fields of ``run.json`` that an aggregate needs: a quarter of the time of reading them all."""
+
+    schema: str
+    run_id: str
+    name: str | None = None
+    tags: list[str] = []
+    mode: str = ""
+    status: Status
+    upheld: Upheld = "not_promised"
+    seed: JSON = None
+    created_at: str
+    started_at: str | None = None
+    duration_s: float | None = None
+    overrides: list[str] = []
+    sweep: SweepLink | None = None
+    primary_metric: str | None = None
+    error: msgspec.Raw = msgspec.Raw(b"null")
 
 
 class _Options(msgspec.Struct, frozen=True):
@@ -85,96 +112,206 @@ class _Code(msgspec.Struct, frozen=True):
     snapshot: JSON = None
 
 
+class _Interpreter(msgspec.Struct, frozen=True):
+    version: str | None = None
+
+
 class _Environment(msgspec.Struct, frozen=True):
     schema: str
     distributions_digest: str | None = None
+    interpreter: _Interpreter = _Interpreter()
 
 
-def collect(dirs: Iterable[Path], *, now: datetime | None = None, host: str | None = None) -> Collected:
+class _Dataset(msgspec.Struct, frozen=True):
+    name: str
+    digest: str
+
+
+class _Data(msgspec.Struct, frozen=True):
+    schema: str
+    datasets: list[_Dataset] = []
+
+
+_decode_run = msgspec.json.Decoder(_Run).decode
+_decode_config = msgspec.json.Decoder(_Config).decode
+_decode_code = msgspec.json.Decoder(_Code).decode
+_decode_environment = msgspec.json.Decoder(_Environment).decode
+_decode_data = msgspec.json.Decoder(_Data).decode
+
+
+def collect(
+    dirs: Iterable[Path],
+    *,
+    where: Where | None = None,
+    now: datetime | None = None,
+    host: str | None = None,
+) -> Collected:
     """Read every run and sweep below `dirs`.
 
     Parameters
     ----------
+    where : Where, optional
+        Keep only the runs that it selects; how many it does not is counted.
     now, host : optional
         What tells a run that is still going on from a lost one; this moment and this machine if not given.
     """
-    now = now or datetime.now(timezone.utc)
-    host = host or platform.node()
-    collected = Collected()
-    originals: dict[str, str] = {}
+    reader = _Reader(where, now or datetime.now(timezone.utc), host or platform.node())
     for located in walk(dirs):
         if located.problem is not None:
-            collected.unusable[located.dir] = located.problem
+            reader.collected.unusable[located.dir] = located.problem
             continue
         try:
             if located.kind == "sweep":
                 record = read(SweepPaths(Path(located.dir)).sweep, SweepRecord)
-                collected.sweeps.append(SweepFacts(located.dir, record))
+                reader.collected.sweeps.append(SweepFacts(located.dir, record))
             else:
-                run = _read_run(located.dir, collected.configurations, now=now, host=host)
-                original = originals.setdefault(run.run_id, located.dir)
-                if original == located.dir:
-                    collected.runs.append(run)
-                else:
-                    collected.unusable[located.dir] = f"a copy of the run in {original}"
+                reader.add_run(located.dir)
         except RecordError as error:
-            collected.unusable[located.dir] = str(error)
-    return collected
+            reader.collected.unusable[located.dir] = str(error)
+    if where is not None:
+        reader.check_names(where)
+    return reader.collected
 
 
-def _read_run(directory: str, configurations: dict[bytes, Leaves], *, now: datetime, host: str) -> RunFacts:
-    paths = RunPaths(Path(directory))
-    run = read(paths.run, RunRecord)
-    status: ShownStatus = run.status
-    if status in ("created", "running"):
-        from repro_hydra.record.status import shown_status  # brings psutil, which finished runs do not need
+class _Reader:
+    """Reads runs one by one, each file of a record at most once."""
 
-        status = shown_status(run, host=host, now=now)
-    config = _read_if_there(paths.config, _Config)
-    seed_key = _seed_key(config)
-    key: bytes | None = None
-    seed = run.seed
-    if config is not None:
+    def __init__(self, where: Where | None, now: datetime, host: str) -> None:
+        self.collected = Collected()
+        self._where = where
+        self._now = now
+        self._host = host
+        self._originals: dict[str, str] = {}
+        self._never_seen: set[str] = set() if where is None else set(where.unknown_names([]))
+
+    def add_run(self, directory: str) -> None:
+        """Read one run, and keep it unless it is a copy or not selected."""
+        run = _read_run_file(directory)
+        original = self._originals.setdefault(run.run_id, directory)
+        if original != directory:
+            self.collected.unusable[directory] = f"a copy of the run in {original}"
+            return
+        status: ShownStatus = run.status
+        if status in ("created", "running"):
+            from repro_hydra.record.status import (
+                shown_status,
+            )  # brings psutil, which finished runs do not need
+
+            whole = read(RunPaths(Path(directory)).run, RunRecord)
+            status = shown_status(whole, host=self._host, now=self._now)
+        config = _read_if_there(f"{directory}/{RECORD_DIR}/config.json", _decode_config)
+        result: dict[str, JSON] | None = None
+        problem: str | None = None
+        if status == "completed":
+            try:
+                result = read_result(directory)
+            except RecordError as error:
+                problem = str(error)
+        if self._where is not None and not self._is_selected(directory, run, status, config, result):
+            self.collected.count_not_selected += 1
+            if run.sweep is not None:
+                self.collected.not_selected.add((run.sweep.id, run.sweep.job_num))
+            return
+        environment = _read_if_there(f"{directory}/{RECORD_DIR}/environment.json", _decode_environment)
+        self.collected.runs.append(
+            RunFacts(
+                dir=directory,
+                run_id=run.run_id,
+                name=run.name,
+                status=status,
+                started_at=run.started_at or run.created_at,
+                upheld=run.upheld,
+                seed=run.seed,
+                seed_key=_seed_key(config),
+                overrides=run.overrides,
+                sweep_id=run.sweep.id if run.sweep else None,
+                job_num=run.sweep.job_num if run.sweep else None,
+                primary_metric=run.primary_metric,
+                error=_error(run.error),
+                configuration=self._configuration(config),
+                result=result,
+                problem=problem,
+                code=_code_identity(_read_if_there(f"{directory}/{RECORD_DIR}/code.json", _decode_code)),
+                data=_data_identity(_read_if_there(f"{directory}/{RECORD_DIR}/data.json", _decode_data)),
+                packages=environment.distributions_digest if environment is not None else None,
+                python=environment.interpreter.version if environment is not None else None,
+            )
+        )
+
+    def _configuration(self, config: _Config | None) -> bytes | None:
+        if config is None:
+            return None
         unresolved = bytes(config.unresolved)
         plain = b"${" not in unresolved  # most configs: nothing to follow
-        leaves = configuration(config.resolved, None if plain else msgspec.json.decode(unresolved), seed_key)
+        leaves = configuration(
+            config.resolved, None if plain else msgspec.json.decode(unresolved), _seed_key(config)
+        )
         key = identity(leaves)
-        configurations.setdefault(key, leaves)
-    result: dict[str, JSON] | None = None
-    problem: str | None = None
-    if status == "completed":
-        try:
-            result = read_result(directory)
-        except RecordError as error:
-            problem = str(error)
-    return RunFacts(
-        dir=directory,
-        run_id=run.run_id,
-        status=status,
-        started_at=run.started_at or run.created_at,
-        upheld=run.upheld,
-        seed=seed,
-        seed_key=seed_key,
-        overrides=run.overrides,
-        sweep_id=run.sweep.id if run.sweep else None,
-        job_num=run.sweep.job_num if run.sweep else None,
-        primary_metric=run.primary_metric,
-        error=f"{run.error.type}: {run.error.message}" if run.error else None,
-        configuration=key,
-        result=result,
-        problem=problem,
-        code=_code_identity(_read_if_there(paths.code, _Code)),
-        environment=getattr(_read_if_there(paths.environment, _Environment), "distributions_digest", None),
-    )
+        self.collected.configurations.setdefault(key, leaves)
+        return key
+
+    def _is_selected(
+        self,
+        directory: str,
+        run: _Run,
+        status: ShownStatus,
+        config: _Config | None,
+        result: dict[str, JSON] | None,
+    ) -> bool:
+        assert self._where is not None
+        fields = {name: getattr(run, name) for name in _SHARED_FIELDS}
+        values = RunValues(
+            {**fields, "status": status, "dir": directory},
+            flatten(config.resolved) if config is not None else {},
+            result or {},
+        )
+        if self._never_seen:
+            self._never_seen &= set(self._where.unknown_names([values]))
+        return self._where.selects(values)
+
+    def check_names(self, where: Where) -> None:
+        """A name that no run has is a mistake, not an empty selection."""
+        if self._originals and self._never_seen:
+            names = ", ".join(name for name in where.names if name in self._never_seen)
+            raise WhereError(f"--where {where.text!r}: none of the {len(self._originals)} runs has {names}")
 
 
-def _read_if_there(path: Path, kind: type[T]) -> T | None:
-    """The file as `kind`; None where it is missing or damaged: the aggregate then knows less, and says so."""
+_SHARED_FIELDS = (
+    "upheld",
+    "mode",
+    "seed",
+    "name",
+    "tags",
+    "run_id",
+    "created_at",
+    "started_at",
+    "duration_s",
+)
+
+
+def _read_run_file(directory: str) -> _Run:
     try:
-        value = msgspec.json.decode(path.read_bytes(), type=kind)
+        run = _decode_run(slurp(f"{directory}/{RECORD_DIR}/run.json"))
+        if is_known_schema(run.schema):
+            return run
+    except (OSError, msgspec.DecodeError, RecursionError):
+        pass
+    # Read again the slow way, which says what is wrong and where.
+    whole = read(RunPaths(Path(directory)).run, RunRecord)
+    return msgspec.convert(msgspec.to_builtins(whole), _Run)
+
+
+def _error(raw: msgspec.Raw) -> str | None:
+    error = msgspec.json.decode(raw)
+    return f"{error.get('type')}: {error.get('message')}" if isinstance(error, dict) else None
+
+
+def _read_if_there(path: str, decode: Callable[[bytes], T]) -> T | None:
+    """The file decoded; None where it is missing or damaged: the aggregate then knows less, and says so."""
+    try:
+        return decode(slurp(path))
     except (OSError, msgspec.DecodeError, RecursionError):
         return None
-    return value
 
 
 def _seed_key(config: _Config | None) -> str:
@@ -193,3 +330,10 @@ def _code_identity(code: _Code | None) -> str | None:
         if isinstance(candidate, str) and candidate:
             return candidate
     return None
+
+
+def _data_identity(data: _Data | None) -> str | None:
+    """Names and digests of the declared datasets; None where there is no telling, "" for no dataset."""
+    if data is None:
+        return None
+    return " ".join(sorted(f"{item.name}@{item.digest}" for item in data.datasets))

@@ -94,11 +94,15 @@ def _plan(
     of_run = {id(run): group for group in groups.values() for run in group.runs}
     record = sweep.record
     for job in record.jobs:
+        if (record.sweep_id, job.num) in collected.not_selected:
+            continue
         runs = jobs.get((record.sweep_id, job.num), [])
         if runs:
             group = of_run[id(runs[0])]
         else:
             place = _place(record.sweep_id, job.overrides, record.seed_key)
+            if collected.not_selected and place not in siblings:
+                continue  # of its configuration nothing was selected, so nothing of it is missed
             group = _group_of_overrides(groups, siblings, place, by)
         group.planned = (group.planned or 0) + 1
         if runs or (job.dir is not None and f"{sweep.dir}/{job.dir}" in collected.unusable):

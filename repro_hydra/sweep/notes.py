@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from repro_hydra.record.schema import JSON, SweepJob
 from repro_hydra.sweep.collect import Collected, RunFacts
@@ -48,20 +48,48 @@ def notes_of_runs(runs: Sequence[RunFacts]) -> list[str]:
     waived = [run for run in runs if run.upheld == "waived"]
     if waived:
         notes.append(f"{len(waived)} of {_count(len(runs), 'run')} upheld by waiver only: {_seeds(waived)}")
-    notes += _differing("code", [run.code for run in runs])
-    notes += _differing("installed packages", [run.environment for run in runs])
+    return [*notes, *differences_of_runs(runs), *_unknown_of_runs(runs)]
+
+
+def differences_of_runs(runs: Sequence[RunFacts]) -> list[str]:
+    """In what the runs of one row differ although they should be repeats: code, data, environment."""
+    notes = []
+    for what, identities, short in _identities(runs):
+        known = [identity for identity in Counter(identities) if identity is not None]
+        if len(known) > 1:
+            shown = _some([short(identity) for identity in known])
+            notes.append(f"the runs differ in {what} ({shown}): they are no repeats of one another")
     return notes
 
 
-def _differing(what: str, identities: Iterable[str | None]) -> list[str]:
-    counts = Counter(identities)
-    known = [identity for identity in counts if identity is not None]
-    if len(known) > 1:
-        shown = _some([identity[:10] for identity in known])
-        return [f"the runs differ in {what} ({shown}): they are no repeats of one another"]
-    if known and counts[None]:
-        return [f"{what} unknown for {_count(counts[None], 'run')}"]
-    return []
+def _unknown_of_runs(runs: Sequence[RunFacts]) -> list[str]:
+    notes = []
+    for what, identities, _ in _identities(runs):
+        counts = Counter(identities)
+        if len(counts) == 2 and counts[None]:
+            notes.append(f"{what} unknown for {_count(counts[None], 'run')}")
+    return notes
+
+
+_Identities = tuple[str, list[str | None], Callable[[str], str]]
+
+
+def _identities(runs: Sequence[RunFacts]) -> list[_Identities]:
+    return [
+        ("code", [run.code for run in runs], _first_digits),
+        ("data", [run.data for run in runs], _short_datasets),
+        ("installed packages", [run.packages for run in runs], _first_digits),
+        ("Python", [run.python for run in runs], lambda version: version.split()[0]),
+    ]
+
+
+def _first_digits(identity: str) -> str:
+    return identity[:10]
+
+
+def _short_datasets(identity: str) -> str:
+    names = [item.rpartition("@") for item in identity.split()]
+    return " + ".join(f"{name} {digest.rpartition(':')[2][:10]}" for name, _, digest in names) or "none"
 
 
 def _jobs(jobs: Iterable[SweepJob]) -> str:

@@ -8,20 +8,19 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-import msgspec
-
-from repro_hydra.record.schema import JSON
-from repro_hydra.sweep.aggregate import Aggregate, AggregateRow
+from repro_hydra.sweep.document import Aggregate, AggregateRow
 from repro_hydra.sweep.table import Column, clean, lay_out
+from repro_hydra.sweep.wording import UNDEFINED, as_written, config_words, number
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-_UNDEFINED = "—"
 _MOST_LEFT_OUT = 20
+_MOST_NAMED = 6
 _WIDE = 1000
 _DIGITS = 5
 _MOST_DIGITS = 15  # a double has no more to tell
+_STEP = 2
 _NAMES = 2  # the first columns are words, the rest are numbers
 _DROPPED = {"median": 4, "min": 3, "max": 3, "CoV": 2, "std": 1}
 """What goes first where a terminal is too narrow."""
@@ -35,23 +34,6 @@ def plain_console() -> Console:
     return console if console.is_terminal else Console(width=_WIDE)
 
 
-def number(value: float | None, digits: int = _DIGITS) -> str:
-    """A number with `digits` significant digits; a dash for what is undefined."""
-    if value is None:
-        return _UNDEFINED
-    return f"{value:.{digits}g}" if math.isfinite(value) else str(value)
-
-
-def config_words(config: dict[str, JSON]) -> str:
-    """The keys in which a row's configuration differs from the others'."""
-    return " ".join(f"{key}={_as_written(value)}" for key, value in config.items()) or "(one configuration)"
-
-
-def _as_written(value: JSON) -> str:
-    """As an override has it: ``true`` and ``null``, not ``True`` and ``None``."""
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
-
-
 def header(row: AggregateRow | None, confidence: float) -> list[str]:
     """The columns' names; the interval's says its confidence."""
     chosen = row.confidence if row is not None else confidence
@@ -59,6 +41,7 @@ def header(row: AggregateRow | None, confidence: float) -> list[str]:
     return [
         "configuration",
         "metric",
+        "step",
         "n",
         "mean",
         "std",
@@ -74,14 +57,15 @@ def header(row: AggregateRow | None, confidence: float) -> list[str]:
 
 def cells(row: AggregateRow) -> list[str]:
     """One row, as text."""
-    interval = _UNDEFINED
+    interval = UNDEFINED
     digits = _digits(row)
     if row.ci_low is not None and row.ci_high is not None:
         interval = f"{number(row.ci_low, digits)} … {number(row.ci_high, digits)}"
     count = str(row.n) if row.planned is None else f"{row.n} of {row.planned}"
     return [
         config_words(row.config),
-        row.metric or _UNDEFINED,
+        row.metric or UNDEFINED,
+        UNDEFINED if row.step is None else str(row.step),
         count,
         number(row.mean, digits),
         number(row.std, 4),
@@ -91,7 +75,7 @@ def cells(row: AggregateRow) -> list[str]:
         number(row.median, digits),
         number(row.max, digits),
         str(row.failed),
-        _UNDEFINED if row.missing is None else str(row.missing),
+        UNDEFINED if row.missing is None else str(row.missing),
     ]
 
 
@@ -135,7 +119,19 @@ def aggregate_text(
         table = lay_out(
             columns, [[row[index] for index in shown] for row in body], width=width, colour=colour
         )
-    return table + "".join(f"{clean(line)}\n" for line in [*notes_of(rows), *left_out_lines(aggregate)])
+    return table + "".join(f"{clean(line)}\n" for line in lines_below(aggregate))
+
+
+def lines_below(aggregate: Aggregate) -> list[str]:
+    """What stands below a table: comparisons, notes, what was not selected and what was left out."""
+    lines = [comparison.sentence for comparison in aggregate.comparisons or ()]
+    selection = aggregate.selection
+    if selection is not None:
+        lines += [f"note: {note}" for note in selection.notes]
+    lines += notes_of(aggregate.rows)
+    if selection is not None and selection.not_selected:
+        lines.append(f"not selected by --where: {selection.not_selected} runs")
+    return [*lines, *left_out_lines(aggregate)]
 
 
 def notes_of(rows: Iterable[AggregateRow]) -> list[str]:
@@ -146,9 +142,14 @@ def notes_of(rows: Iterable[AggregateRow]) -> list[str]:
         for note in row.notes:
             about.setdefault(note, []).append(f"{config_words(row.config)} {row.metric or ''}".strip())
     return [
-        f"note: {note}" if len(names) == len(rows) else f"note ({'; '.join(names)}): {note}"
+        f"note: {note}" if len(names) == len(rows) else f"note ({_some(list(dict.fromkeys(names)))}): {note}"
         for note, names in about.items()
     ]
+
+
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - _MOST_NAMED
+    return "; ".join(names[:_MOST_NAMED]) + (f"; and {more} more" if more > 0 else "")
 
 
 def left_out_lines(aggregate: Aggregate) -> list[str]:
@@ -161,7 +162,7 @@ def left_out_lines(aggregate: Aggregate) -> list[str]:
 def to_csv(aggregate: Aggregate) -> str:
     """One line a row, numbers with all their digits, a column for each key of the configurations."""
     keys = list(dict.fromkeys(key for row in aggregate.rows for key in row.config))
-    fields = [name for name in AggregateRow.__slots__ if name not in ("config", "seeds", "notes")]
+    fields = [name for name in AggregateRow.__slots__ if name not in ("config", "seeds", "notes", "values")]
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow([*(f"config.{key}" for key in keys), *fields, "seeds", "notes"])
@@ -169,7 +170,7 @@ def to_csv(aggregate: Aggregate) -> str:
         values = [getattr(row, name) for name in fields]
         writer.writerow(
             [
-                *(_as_written(row.config[key]) if key in row.config else "" for key in keys),
+                *(as_written(row.config[key]) if key in row.config else "" for key in keys),
                 *("" if value is None else value for value in values),
                 " ".join(map(str, row.seeds)),
                 "; ".join(row.notes),
@@ -181,9 +182,16 @@ def to_csv(aggregate: Aggregate) -> str:
 def to_markdown(aggregate: Aggregate, *, confidence: float = 0.95) -> str:
     """The table as GitHub's Markdown, its notes below."""
     names = header(aggregate.rows[0] if aggregate.rows else None, confidence)
-    lines = [_markdown_row(names), _markdown_row([":--", ":--", *["--:"] * (len(names) - 2)])]
-    lines += [_markdown_row(cells(row)) for row in aggregate.rows]
-    notes = [*notes_of(aggregate.rows), *left_out_lines(aggregate)]
+    body = [cells(row) for row in aggregate.rows]
+    shown = [
+        index
+        for index in range(len(names))
+        if index != _STEP or any(row.step is not None for row in aggregate.rows)
+    ]
+    lines = [_markdown_row([names[index] for index in shown])]
+    lines.append(_markdown_row([":--", ":--", *["--:"] * (len(shown) - 2)]))
+    lines += [_markdown_row([row[index] for index in shown]) for row in body]
+    notes = [*lines_below(aggregate)]
     return "\n".join([*lines, "", *(f"- {clean(note)}" for note in notes)]).rstrip() + "\n"
 
 
@@ -193,12 +201,12 @@ def _markdown_row(values: Sequence[str]) -> str:
 
 def _columns_that_say_something(body: Sequence[Sequence[str]], count: int) -> list[int]:
     """All but the columns of failures and missing seeds where there are none, and a configuration of its own."""
-    silent = {_UNDEFINED, "0"}
-    optional = (count - 2, count - 1)
+    silent = {UNDEFINED, "0"}
+    optional = (_STEP, count - 2, count - 1)
     kept = []
     for index in range(count):
         column = {row[index] for row in body}
-        if index in optional and column <= silent:
+        if index in optional and column <= (silent if index != _STEP else {UNDEFINED}):
             continue
         if index == 0 and column == {"(one configuration)"}:
             continue

@@ -314,7 +314,12 @@ class TestAggregate:
             ["--metric", "z"],
             ["--by", "z"],
             ["--by", "seed"],
-            ["--format", "latex"],
+            ["--format", "excel"],
+            ["--where", "lr"],
+            ["--where", "config.no_such_key > 1"],
+            ["--where", "__import__('os')"],
+            ["--baseline", "no such"],
+            ["--worth-finding", "0.1"],
             ["--no-such-option"],
         ],
     )

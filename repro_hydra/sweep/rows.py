@@ -1,0 +1,115 @@
+"""The rows of one configuration: its runs' values summarised, metric by metric."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from repro_hydra.record.values import from_json_number, to_json
+from repro_hydra.sweep.collect import RunFacts
+from repro_hydra.sweep.configuration import Leaves
+from repro_hydra.sweep.document import AggregateRow
+from repro_hydra.sweep.notes import notes_of_runs
+
+Value = tuple[RunFacts, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """One configuration: the completed runs, and the counts of those that are not."""
+
+    config: Leaves
+    runs: list[RunFacts]
+    """Sorted by seed."""
+    metrics: list[str]
+    """All that the table shows, whether or not this configuration has them."""
+    failed: int
+    planned: int | None
+    missing: int | None
+    notes: list[str]
+
+    def values(self, metric: str | None) -> list[Value]:
+        """The runs that have `metric`, each with its value."""
+        return [(run, value) for run in self.runs if (value := _number(run, metric)) is not None]
+
+
+@dataclass(frozen=True, slots=True)
+class RowMaker:
+    """Makes rows, all with the same confidence and tolerances."""
+
+    confidence: float
+    stability_threshold: float
+    tolerance: float
+
+    def rows(self, measured: Measured) -> Iterator[AggregateRow]:
+        """The rows of one configuration, one for each metric that it has."""
+        names: Sequence[str | None] = measured.metrics or [None]
+        for name in names:
+            having = measured.values(name)
+            # Without any run or metric there is something to tell only where something is amiss.
+            if having or measured.failed or measured.missing:
+                lacking = len(measured.runs) - len(having)
+                notes = list(measured.notes)
+                if lacking:
+                    notes.append(f"{lacking} completed run{'s have' if lacking > 1 else ' has'} no {name}")
+                yield self.row(measured, name, having, notes)
+
+    def row(
+        self,
+        measured: Measured,
+        name: str | None,
+        having: Sequence[Value],
+        notes: Sequence[str],
+        step: int | None = None,
+    ) -> AggregateRow:
+        """One row."""
+        from repro_hydra.stats.summary import (
+            summarize,
+        )  # NumPy and SciPy: 0.3 s, and only where there are numbers
+
+        summary = summarize(
+            [value for _, value in having],
+            confidence=self.confidence,
+            stability_threshold=self.stability_threshold,
+            tolerance=self.tolerance,
+        )
+        runs = [run for run, _ in having]
+        return AggregateRow(
+            config=measured.config,
+            metric=name,
+            n=len(having),
+            planned=measured.planned,
+            failed=measured.failed,
+            missing=measured.missing,
+            mean=summary.mean,
+            std=summary.std,
+            ci_low=summary.ci_low,
+            ci_high=summary.ci_high,
+            confidence=self.confidence,
+            coefficient_of_variation=summary.coefficient_of_variation,
+            coefficient_of_variation_corrected=summary.coefficient_of_variation_corrected,
+            stable=summary.stable,
+            within_tolerance=summary.within_tolerance,
+            min=summary.min,
+            median=summary.median,
+            max=summary.max,
+            seeds=[run.seed for run in runs],
+            notes=[*summary.notes, *notes, *notes_of_runs(runs)],
+            step=step,
+            standard_error=summary.standard_error,
+            q25=summary.q25,
+            q75=summary.q75,
+            coefficient_of_variation_low=summary.coefficient_of_variation_low,
+            coefficient_of_variation_high=summary.coefficient_of_variation_high,
+            values=[to_json(value) for _, value in having],
+        )
+
+
+def _number(run: RunFacts, name: str | None) -> float | None:
+    return None if name is None else from_json_number((run.result or {}).get(name))
+
+
+def by_seed(run: RunFacts) -> tuple[bool, float, str, str]:
+    """A key to sort runs by: numeric seeds first, by size."""
+    is_number = isinstance(run.seed, (int, float))
+    return (not is_number, float(run.seed) if is_number else 0.0, str(run.seed), run.dir)
