@@ -14,7 +14,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from repro_hydra.audit import numpy_hooks, torch_hooks
-from repro_hydra.audit.sites import Site, shorten, users_modules
+from repro_hydra.imports import is_imported
+from repro_hydra.sites import Site, shorten, users_modules
 
 if TYPE_CHECKING:
     from repro_hydra.audit.watch import SeedingAudit
@@ -107,11 +108,13 @@ def _consumed() -> dict[str, Callable[[Any], bool]]:
     if random.getstate()[1][-1] != 624 or random.getstate()[2] is not None:
         shared = random._inst
         found["random"] = lambda function: getattr(function, "__self__", None) is shared
-    numpy, torch = sys.modules.get("numpy"), sys.modules.get("torch")
-    if numpy is not None and hasattr(numpy, "random") and numpy_hooks.is_fresh_and_consumed(numpy.random):
-        drawer = numpy.random.mtrand._rand
+    # NumPy imports its generators when they are first asked for: without them nothing was drawn.
+    numpy_random: Any = sys.modules.get("numpy.random") if is_imported("numpy.random") else None
+    torch = sys.modules.get("torch") if is_imported("torch") else None
+    if numpy_random is not None and numpy_hooks.is_fresh_and_consumed(numpy_random):
+        drawer = numpy_random.mtrand._rand
         found["numpy.random"] = lambda function: getattr(function, "__self__", None) is drawer
-    if torch is not None and hasattr(torch, "get_rng_state") and torch_hooks.is_fresh_and_consumed(torch):
+    if torch is not None and torch_hooks.is_fresh_and_consumed(torch):
         names = ("rand", "randn", "randint", "randperm", "normal", "bernoulli", "multinomial")
         functions = [id(getattr(torch, name)) for name in names]
         found["torch"] = lambda function: id(function) in functions

@@ -13,7 +13,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from repro_hydra.audit.origin import text_of_call
-from repro_hydra.audit.patches import Patches
+from repro_hydra.patches import Patches
 
 if TYPE_CHECKING:
     from repro_hydra.audit.watch import SeedingAudit
@@ -25,7 +25,7 @@ def install(audit: SeedingAudit, patches: Patches) -> None:
     """Replace what is looked at."""
     from repro_hydra.audit.watch import caller_of_hook
 
-    random: Any = sys.modules["numpy"].random
+    random: Any = sys.modules["numpy.random"]
     bits: Any = sys.modules["numpy.random.bit_generator"]
     mtrand: Any = sys.modules["numpy.random.mtrand"]
     original_bits, original_seed, twister = bits.randbits, random.seed, mtrand._MT19937

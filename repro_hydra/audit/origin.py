@@ -20,7 +20,7 @@ from functools import lru_cache
 from types import CodeType, FrameType
 from typing import Any
 
-from repro_hydra.audit.sites import callers
+from repro_hydra.sites import callers
 
 _MISSING = object()
 _DEEPEST = 25

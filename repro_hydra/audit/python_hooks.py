@@ -11,7 +11,7 @@ import random
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from repro_hydra.audit.patches import Patches
+from repro_hydra.patches import Patches
 
 if TYPE_CHECKING:
     from repro_hydra.audit.watch import SeedingAudit

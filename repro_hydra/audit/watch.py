@@ -11,9 +11,9 @@ from typing import Any
 
 from repro_hydra.audit import before, numpy_hooks, python_hooks, torch_hooks
 from repro_hydra.audit.origin import Origin, origin_of
-from repro_hydra.audit.patches import Patches
-from repro_hydra.audit.sites import OURS, Site, callers, is_users, site_of
+from repro_hydra.patches import Patches
 from repro_hydra.record.schema import Finding, Severity
+from repro_hydra.sites import OURS, Site, callers, is_users, site_of
 
 _LIMIT = 1000
 """Objects that are kept to see, at the end, whether somebody has seeded them."""
@@ -43,6 +43,7 @@ class SeedingAudit:
         self.start = start
         self.own: frozenset[int] = frozenset()
         self._watching_seeds = False
+        self._entered = False
         self._patches = Patches()
         self._pid = os.getpid()
         self._inside = threading.local()
@@ -56,8 +57,15 @@ class SeedingAudit:
         if fresh:
             before.look(self)
         python_hooks.install(self, self._patches)
-        self._when_imported("numpy", lambda: numpy_hooks.install(self, self._patches))
-        self._when_imported("torch", lambda: torch_hooks.install(self, self._patches))
+        self._when_imported("numpy.random", lambda: self._hook(numpy_hooks.install))
+        self._when_imported("torch", lambda: self._hook(torch_hooks.install))
+        self._patches.rebind()
+        self._entered = True
+
+    def _hook(self, install: Callable[[SeedingAudit, Patches], None]) -> None:
+        install(self, self._patches)
+        if self._entered:
+            self._patches.rebind()
 
     def began(self, seeds: Collection[int | None]) -> None:
         """The libraries are seeded, with `seeds`; from here on somebody may seed them again."""

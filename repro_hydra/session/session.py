@@ -70,9 +70,10 @@ class Session:
         self._pid = os.getpid()
         self._stack = ExitStack()
         self._late = LateImports()
-        self._watch = SettingsWatch(plan.options.determinism, self._late.when_imported)
+        start = plan.cwd or os.getcwd()  # noqa: PTH109
+        self._watch = SettingsWatch(plan.options.determinism, self._late.when_imported, start)
         audited = plan.mode is not Mode.record
-        self._audit = SeedingAudit(self._late.when_imported, plan.cwd or os.getcwd()) if audited else None  # noqa: PTH109
+        self._audit = SeedingAudit(self._late.when_imported, start) if audited else None
         self._findings: list[Finding] = list(plan.findings)
         self._metrics: MetricsLog | None = None
         self._returned: Any = None

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable
 from typing import Any
 
-from repro_hydra.audit.sites import users_modules
+from repro_hydra.sites import users_modules
 
 
 class Patches:
@@ -37,26 +37,28 @@ class Patches:
         self._undo.append(undo)
 
     def everywhere(self, owner: Any, name: str, replacement: Any) -> None:
-        """Replace ``owner.name``, and the same object wherever the user's modules hold it by a name."""
-        original = getattr(owner, name)
+        """Replace ``owner.name``, and (with `rebind`) the same object where the user's modules hold it by a name."""
+        self._pairs.append((getattr(owner, name), replacement))
         self.attribute(owner, name, replacement)
-        self._pairs.append((original, replacement))
-        _rebind([(original, replacement)])
+
+    def rebind(self) -> None:
+        """Replace the names that the user's modules hold; once for all, since it looks at every module."""
+        _rebind(self._pairs)
 
     def undo(self) -> None:
         """Put everything back."""
         for action in reversed(self._undo):
             with contextlib.suppress(AttributeError, TypeError):
                 action()
-        if self._pairs:
-            _rebind([(replacement, original) for original, replacement in self._pairs])
+        _rebind([(replacement, original) for original, replacement in self._pairs])
         self._undo.clear()
         self._pairs.clear()
 
 
 def _rebind(pairs: list[tuple[Any, Any]]) -> None:
+    if not pairs:
+        return
     by_id = {id(old): new for old, new in pairs}
-    # A bound method is made anew each time it is asked for; the module's attribute is one object all along.
     for _, module in users_modules():
         space = vars(module)
         for name in [name for name, value in space.items() if id(value) in by_id]:

@@ -16,7 +16,7 @@ from functools import lru_cache
 from types import FrameType, ModuleType
 from typing import Any
 
-OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep  # noqa: PTH100, PTH120
+OURS = os.path.dirname(os.path.abspath(__file__)) + os.sep  # noqa: PTH100, PTH120
 _PACKAGES = (
     f"{os.sep}site-packages{os.sep}",
     f"{os.sep}dist-packages{os.sep}",
@@ -44,7 +44,7 @@ def _installed() -> tuple[str, ...]:
     return tuple(path.rstrip(os.sep) + os.sep for path in paths if path)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=16384)
 def is_users(filename: str) -> bool:
     """Whether code from this file is the user's."""
     if filename.startswith("<"):
@@ -77,8 +77,11 @@ def callers(frame: FrameType | None) -> Iterator[FrameType]:
 def users_modules() -> list[tuple[str, ModuleType]]:
     """The user's modules that are imported, with their files."""
     found = []
-    for module in list(sys.modules.values()):
-        filename: Any = getattr(module, "__file__", None)
-        if isinstance(module, ModuleType) and isinstance(filename, str) and is_users(filename):
+    modules: list[Any] = list(sys.modules.values())  # anything may stand there
+    for module in modules:
+        if not isinstance(module, ModuleType):
+            continue
+        filename: Any = vars(module).get("__file__")  # a lazy module must not be woken by looking at it
+        if isinstance(filename, str) and is_users(filename):
             found.append((filename, module))
     return found
