@@ -6,7 +6,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from repro_hydra.config import DeterminismConf
+from repro_hydra.config import DeterminismConf, TorchDeterminism
+from repro_hydra.determinism.guard import Guard
 from repro_hydra.determinism.settings import SETTINGS, Setting
 from repro_hydra.imports import is_imported
 from repro_hydra.record.schema import JSON, SCHEMA, Finding, Part
@@ -47,11 +48,17 @@ class SettingsWatch:
         What to ask for.
     when_imported : callable
         The session's `LateImports.when_imported`.
+    start : str
+        The directory that files are named relative to.
     """
 
     def __init__(
-        self, options: DeterminismConf, when_imported: Callable[[str, Callable[[], None]], None]
+        self,
+        options: DeterminismConf,
+        when_imported: Callable[[str, Callable[[], None]], None],
+        start: str = "",
     ) -> None:
+        self._guard = Guard(start)
         self._options = options
         self._when_imported = when_imported
         self._asked: dict[str, JSON] = {}
@@ -67,6 +74,8 @@ class SettingsWatch:
         for library in libraries:
             self._when_imported(library, partial(self._enter_library, library))
         self._when_imported("torch", self._watch_first_step)
+        if self._options.torch is TorchDeterminism.enforce:
+            self._when_imported("torch", lambda: self._guard.install(self._options.threads))
 
     def probe_exit(self) -> None:
         """Probe once more, when the task is done."""
@@ -74,6 +83,11 @@ class SettingsWatch:
         self.stop()
 
     def stop(self) -> None:
+        """Give everything back: the hooks, and torch's own switches."""
+        self._guard.stop()
+        self._stop_step_hook()
+
+    def _stop_step_hook(self) -> None:
         if self._step_hook is not None:
             self._step_hook.remove()
             self._step_hook = None
@@ -104,8 +118,8 @@ class SettingsWatch:
         ]
 
     def change_findings(self) -> list[Finding]:
-        """A finding for each setting that held at entry and no longer did later: somebody changed it."""
-        findings = []
+        """A finding for each call that was kept from weakening a setting, and for each setting that changed."""
+        findings = self._guard.findings()
         for setting in SETTINGS:
             if self._holds(setting, self._found["entry"].get(setting.name)) is not True:
                 continue
@@ -170,7 +184,7 @@ class SettingsWatch:
         from torch.optim.optimizer import register_optimizer_step_pre_hook
 
         def first_step(*_: Any) -> None:
-            self.stop()
+            self._stop_step_hook()
             self._probe_all("first_step")
 
         self._step_hook = register_optimizer_step_pre_hook(first_step)

@@ -74,8 +74,18 @@ def reason_to_allow(finding_id: str, allow: Mapping[str, str]) -> str | None:
     A ``?`` in `allow` stands for any one character, since Hydra's keys cannot hold all that a file's name can.
 
     ``{undeclared-input:data.csv: old}`` reaches us as the key ``undeclared-input`` with the value
-    ``data.csv: old``, since Hydra ends a key at its first bare colon.
+    ``data.csv: old``, since Hydra ends a key at its first bare colon. An id that ends in a line
+    (``seeded-again:random@train.py:12``) is also waived without it, for the whole file: lines move.
     """
+    whole_file = re.sub(r":\d+$", "", finding_id)
+    for named in dict.fromkeys((finding_id, whole_file)):
+        reason = _reason_for(named, allow)
+        if reason is not None:
+            return reason
+    return None
+
+
+def _reason_for(finding_id: str, allow: Mapping[str, str]) -> str | None:
     if finding_id in allow:
         return allow[finding_id]
     for key, reason in allow.items():

@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from repro_hydra.audit import SeedingAudit
 from repro_hydra.config import Mode
 from repro_hydra.determinism import SettingsWatch
 from repro_hydra.imports import LateImports
@@ -74,7 +75,10 @@ class Session:
         self._pid = os.getpid()
         self._stack = ExitStack()
         self._late = LateImports()
-        self._watch = SettingsWatch(plan.options.determinism, self._late.when_imported)
+        start = plan.cwd or os.getcwd()  # noqa: PTH109
+        self._watch = SettingsWatch(plan.options.determinism, self._late.when_imported, start)
+        audited = plan.mode is not Mode.record
+        self._audit = SeedingAudit(self._late.when_imported, start) if audited else None
         self._findings: list[Finding] = list(plan.findings)
         self._metrics: MetricsLog | None = None
         self._data: JobData | None = None
@@ -100,9 +104,12 @@ class Session:
         self._claim()
         if not process.is_fresh() and self._plan.must_be_fresh:
             self._findings.append(_not_fresh())
-        process.note_job()
         self._late.install()
         self._stack.callback(self._late.remove)
+        if self._audit is not None:
+            self._stack.callback(self._audit.stop)
+            self._keep("audit", partial(self._audit.enter, fresh=process.is_fresh()))
+        process.note_job()
         self._keep("determinism", self._watch.enter)
         self._stack.callback(self._watch.stop)
         self._findings += self._watch.entry_findings()
@@ -161,6 +168,8 @@ class Session:
         self._late.when_imported("numpy", partial(seed, "numpy", set_numpy))
         self._late.when_imported("torch", partial(seed, "torch", set_torch))
         self._save(seeds=self._seeds)
+        if self._audit is not None:
+            self._audit.began({chosen.seed, chosen.python, chosen.numpy, chosen.torch, chosen.cuda})
 
     def _claim(self) -> None:
         assert self._paths is not None
@@ -270,6 +279,8 @@ class Session:
         duration_s = time.perf_counter() - self._clock
         self._keep("determinism", self._watch.probe_exit)
         self._findings += self._watch.change_findings()
+        if self._audit is not None:
+            self._findings += self._keep("audit", self._audit.findings) or []
         self._stack.close()
         status, info = ending(error)
         # A task that only ran is no reason to lose its result: whatever fails from here on becomes a finding.

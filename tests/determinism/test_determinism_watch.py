@@ -76,43 +76,74 @@ def test_torch_imported_in_the_task_is_made_deterministic_on_import() -> None:
     assert told["rows"]["cudnn.benchmark"] == [False, False, False, False, True]
 
 
-def test_settings_changed_behind_our_back_are_found_at_exit() -> None:
-    """A library that weakens what was in force at entry gives `setting-changed:…` for each setting it touched."""
-    told = scenario(
-        """
-        watch = begin()
-        import torch
-        torch.use_deterministic_algorithms(False)
-        torch.backends.cudnn.benchmark = True
-        torch.set_num_threads(2)
-        end(watch)
-        """
-    )
-    assert told["entry"] == []
-    assert {
-        "setting-changed:torch.deterministic_algorithms",
-        "setting-changed:cudnn.benchmark",
-        "setting-changed:torch.threads",
-    } <= set(told["changed"])
-    assert told["rows"]["torch.deterministic_algorithms"] == ["enforce", "enforce", None, "off", False]
-
-
-def test_a_setting_weakened_only_for_the_training_is_found_at_the_first_step() -> None:
-    """Whoever puts the setting back before the exit is found out by the probe in between."""
+def test_weakening_calls_take_no_effect_and_are_named() -> None:
+    """What strict enforces stays enforced whoever switches it off, as Lightning does; each line is written down."""
     told = scenario(
         """
         watch = begin()
         import torch
         weight = torch.nn.Parameter(torch.ones(2))
+        torch.use_deterministic_algorithms(False)
         torch.use_deterministic_algorithms(True, warn_only=True)
+        torch.set_deterministic_debug_mode("warn")
+        torch.backends.cudnn.benchmark = True
+        torch.backends.cudnn.deterministic = False
+        torch.utils.deterministic.fill_uninitialized_memory = False
+        torch.set_num_threads(2)
+        with torch.backends.cudnn.flags(enabled=False):
+            pass
+        weight.sum().backward()
+        torch.optim.SGD([weight], lr=0.1).step()
+        end(watch)
+        import torch
+        torch.use_deterministic_algorithms(False)
+        assert not torch.are_deterministic_algorithms_enabled()
+        torch.backends.cudnn.benchmark = True
+        assert torch.backends.cudnn.benchmark
+        """
+    )
+    assert {finding.split("@")[0] for finding in told["changed"]} == {
+        "weakening-ignored:torch.deterministic_algorithms",
+        "weakening-ignored:cudnn.benchmark",
+        "weakening-ignored:cudnn.deterministic",
+        "weakening-ignored:torch.fill_uninitialized_memory",
+        "weakening-ignored:torch.threads",
+    }
+    assert told["rows"]["torch.deterministic_algorithms"] == ["enforce"] * 4 + [True]
+    assert told["rows"]["cudnn.benchmark"] == [False] * 4 + [True]
+    assert told["rows"]["torch.threads"] == [1] * 4 + [True]
+
+
+def test_what_the_guard_does_not_stand_before_is_found_by_the_probes() -> None:
+    """A change that went around the guard is found at the first step, also if it is put back, and at exit."""
+    told = scenario(
+        """
+        watch = begin()
+        import torch
+        weight = torch.nn.Parameter(torch.ones(2))
+        torch._C._set_deterministic_algorithms(True, warn_only=True)
         weight.sum().backward()
         torch.optim.SGD([weight], lr=0.1).step()
         torch.use_deterministic_algorithms(True)
+        torch._C.set_num_threads(2) if hasattr(torch._C, "set_num_threads") else None
         end(watch)
         """
     )
-    assert told["changed"] == ["setting-changed:torch.deterministic_algorithms"]
+    assert "setting-changed:torch.deterministic_algorithms" in told["changed"]
     assert told["rows"]["torch.deterministic_algorithms"] == ["enforce", "enforce", "warn", "enforce", False]
+
+
+def test_under_warn_the_users_own_calls_stand() -> None:
+    """In standard nothing is held: what changed is found at exit."""
+    told = scenario(
+        """
+        watch = begin(torch=TorchDeterminism.warn)
+        import torch
+        torch.backends.cudnn.benchmark = True
+        end(watch)
+        """
+    )
+    assert told["changed"] == ["setting-changed:cudnn.benchmark"]
 
 
 def test_an_interpreter_started_without_the_variables_is_not_in_force_at_entry() -> None:

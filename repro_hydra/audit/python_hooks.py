@@ -1,0 +1,98 @@
+"""Hooks on `random`, and on what asks the system: ``os.urandom``, ``secrets``, ``uuid4``.
+
+``random.Random.seed`` is replaced on the class, which reaches instances and subclasses however they were imported.
+Audit events would not do: ``os.urandom`` and ``getrandom`` raise none.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from repro_hydra.patches import Patches
+
+if TYPE_CHECKING:
+    from repro_hydra.audit.watch import SeedingAudit
+
+_FOR_OTHERS = (f"{os.sep}random.py", f"{os.sep}secrets.py", f"{os.sep}uuid.py")
+"""Files of the standard library that act for whoever calls them."""
+
+
+def install(audit: SeedingAudit, patches: Patches) -> None:
+    """Replace what is looked at."""
+    _watch_random(audit, patches)
+    _watch_system(audit, patches)
+
+
+def _watch_random(audit: SeedingAudit, patches: Patches) -> None:
+    from repro_hydra.audit.watch import caller_of_hook
+
+    original_seed, original_setstate = random.Random.seed, random.Random.setstate
+    shared: Any = random._inst
+    seeded: set[int] = set()
+    watched: dict[int, random.Random] = {}  # kept alive, so that no other object gets its id
+
+    def seed(self: random.Random, a: Any = None, version: int = 2) -> None:
+        original_seed(self, a, version)
+        if audit.sleeping():
+            return
+        frame = _out_of_random(caller_of_hook())
+        if self is shared:
+            audit.seeded_again("random", a, frame)
+        elif a is not None:
+            seeded.add(id(self))
+        elif id(self) not in watched:
+            site = audit.accused(frame)
+            if site is not None:
+                watched[id(self)] = self
+                seeded.discard(id(self))
+                audit.unseeded("random.Random", site, lambda: id(self) in seeded)
+
+    def setstate(self: random.Random, state: Any) -> None:
+        original_setstate(self, state)
+        seeded.add(id(self))
+
+    def seed_shared(a: Any = None, version: int = 2) -> None:
+        with audit.inside():
+            original_seed(shared, a, version)
+        if not audit.sleeping():
+            audit.seeded_again("random", a, caller_of_hook())
+
+    patches.attribute(random.Random, "seed", seed)
+    patches.attribute(random.Random, "setstate", setstate)
+    patches.everywhere(random, "seed", seed_shared)
+
+
+def _watch_system(audit: SeedingAudit, patches: Patches) -> None:
+    from repro_hydra.audit.watch import caller_of_hook
+
+    original = os.urandom
+
+    def urandom(size: int, /) -> bytes:
+        if not audit.sleeping():
+            frame = caller_of_hook()
+            site = audit.accused(frame, _FOR_OTHERS)
+            if site is not None:
+                audit.entropy(_name_of(frame), site)
+        return original(size)
+
+    patches.everywhere(os, "urandom", urandom)
+    patches.attribute(random, "_urandom", urandom)
+
+
+def _out_of_random(frame: FrameType) -> FrameType:
+    while frame.f_code.co_filename == random.__file__ and frame.f_back is not None:
+        frame = frame.f_back
+    return frame
+
+
+def _name_of(frame: FrameType) -> str:
+    """What the user called: the outermost function of the files that act for others."""
+    name = "os.urandom"
+    while frame.f_code.co_filename.endswith(_FOR_OTHERS) and frame.f_back is not None:
+        module = str(frame.f_globals.get("__name__", ""))
+        name = "random.SystemRandom" if module == "random" else f"{module}.{frame.f_code.co_name}"
+        frame = frame.f_back
+    return name

@@ -1,0 +1,202 @@
+"""Scripts with a task, run under the audit: each fault beside a twin that does the same well."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Case:
+    """One script, and the kinds of serious findings that its lines marked ``# <-`` must give (and no others)."""
+
+    name: str
+    source: str
+    kind: str | None = None
+
+
+def case(name: str, kind: str | None, task: str, top: str = "") -> Case:
+    """A script whose ``task(cfg)`` has these lines; `top` stands above it."""
+    body = "".join(f"    {line}\n" for line in task.splitlines())
+    return Case(name, f"{top}\n\ndef task(cfg):\n{body}", kind)
+
+
+NP = "import numpy as np\n"
+UNSEEDED = "unseeded-generator"
+AGAIN = "seeded-again"
+ENTROPY = "system-entropy"
+
+CASES = [
+    case("default_rng", UNSEEDED, "return np.random.default_rng().random()  # <-", NP),
+    case("default_rng-seeded", None, "return np.random.default_rng(cfg.seed).random()", NP),
+    case("default_rng-none", UNSEEDED, "x = None\nreturn np.random.default_rng(x)  # <-", NP),
+    case(
+        "default_rng-from-import",
+        UNSEEDED,
+        "return default_rng()  # <-",
+        "from numpy.random import default_rng",
+    ),
+    case("generator-pcg64", UNSEEDED, "return np.random.Generator(np.random.PCG64())  # <-", NP),
+    case("generator-pcg64-seeded", None, "return np.random.Generator(np.random.PCG64(cfg.seed))", NP),
+    case("random-state", UNSEEDED, "return np.random.RandomState()  # <-", NP),
+    case("random-state-seeded", None, "return np.random.RandomState(cfg.seed)", NP),
+    case("random-state-seeded-array", None, "return np.random.RandomState([cfg.seed, 2])", NP),
+    case("random-state-seeded-later", None, "r = np.random.RandomState()\nr.seed(cfg.seed)\nreturn r", NP),
+    case(
+        "numpy-copies",
+        None,
+        "r = np.random.default_rng(cfg.seed)\np = copy.deepcopy(r)\nq = pickle.loads(pickle.dumps(r))\n"
+        "s = pickle.loads(pickle.dumps(np.random.RandomState(cfg.seed)))\n"
+        "return p, q, s, r.spawn(2), np.random.SeedSequence(cfg.seed).spawn(2)",
+        NP + "import copy, pickle\n",
+    ),
+    case("random-Random", UNSEEDED, "return random.Random().random()  # <-", "import random"),
+    case("random-Random-from-import", UNSEEDED, "return Random()  # <-", "from random import Random"),
+    case("random-Random-seeded", None, "return random.Random(cfg.seed)", "import random"),
+    case("random-Random-later", None, "r = random.Random()\nr.seed(cfg.seed)", "import random"),
+    case(
+        "random-Random-copies",
+        None,
+        "r = random.Random(cfg.seed)\nq = random.Random()\nq.setstate(r.getstate())\n"
+        "return copy.copy(r), pickle.loads(pickle.dumps(r))",
+        "import random, copy, pickle",
+    ),
+    case(
+        "random-subclass-seeds-itself",
+        None,
+        "return Mine(cfg.seed)",
+        "import random\nclass Mine(random.Random):\n    def __init__(self, seed):\n"
+        "        super().__init__()\n        self.seed(seed)\n",
+    ),
+    case("system-random", ENTROPY, "return random.SystemRandom().random()  # <-", "import random"),
+    case("os-urandom", ENTROPY, "return os.urandom(4)  # <-", "import os"),
+    case("os-urandom-from-import", ENTROPY, "return urandom(4)  # <-", "from os import urandom"),
+    case("uuid4", ENTROPY, "return uuid.uuid4().int  # <-", "import uuid"),
+    case("secrets", ENTROPY, "return secrets.randbelow(9)  # <-", "import secrets"),
+    case("secrets-token", ENTROPY, "return secrets.token_hex(4)  # <-", "import secrets"),
+    case("uuid5", None, "return uuid.uuid5(uuid.NAMESPACE_DNS, str(cfg.seed))", "import uuid"),
+    case(
+        "tempfiles",
+        None,
+        "with tempfile.TemporaryDirectory() as d:\n    open(os.path.join(d, 'x'), 'w').close()\n"
+        "tempfile.NamedTemporaryFile().close()",
+        "import os, tempfile",
+    ),
+    case("random-seed-nothing", AGAIN, "random.seed()  # <-", "import random"),
+    case("random-seed-nothing-from-import", AGAIN, "seed()  # <-", "from random import seed"),
+    case("numpy-seed-nothing", AGAIN, "np.random.seed()  # <-", NP),
+    case("numpy-seed-none", AGAIN, "np.random.seed(None)  # <-", NP),
+    case("numpy-seed-constant", AGAIN, "np.random.seed(42)  # <-", NP),
+    case("numpy-seed-from-import", AGAIN, "seed(42)  # <-", "from numpy.random import seed"),
+    case("numpy-seed-constant-name", AGAIN, "np.random.seed(SEED)  # <-", NP + "SEED = 1234\n"),
+    case("numpy-seed-own", None, "np.random.seed(cfg.seed)", NP),
+    case("numpy-seed-epoch", None, "for epoch in range(3):\n    np.random.seed(cfg.seed + epoch)", NP),
+    case("numpy-seed-local", None, "s = 1000 * cfg['seed']\nt = s + 1\nnp.random.seed(t)", NP),
+    case(
+        "seed-helper-derived",
+        None,
+        "set_all(cfg.seed * 7)",
+        NP + "import random\ndef set_all(seed):\n    random.seed(seed)\n    np.random.seed(seed)\n",
+    ),
+    case(
+        "seed-helper-constant",
+        AGAIN,
+        "set_all(42)",
+        "import random\ndef set_all(seed):\n    random.seed(seed)  # <-\n",
+    ),
+    case(
+        "seed-attribute-constant",
+        AGAIN,
+        "Trainer(Arguments()).train()",
+        "import random\nclass Arguments:\n    def __init__(self, seed=42):\n        self.seed = seed\n"
+        "class Trainer:\n    def __init__(self, args):\n        self.args = args\n    def train(self):\n"
+        "        random.seed(self.args.seed)  # <-\n",
+    ),
+    case(
+        "seed-attribute-derived",
+        None,
+        "Trainer(cfg.seed).train()",
+        "import random\nclass Trainer:\n    def __init__(self, seed):\n        self.seed = seed + 100\n"
+        "    def train(self):\n        random.seed(self.seed)\n",
+    ),
+    case("seed-from-stream", None, "np.random.seed(np.random.default_rng(cfg.seed).integers(9))", NP),
+    case("seed-from-drawn", None, "random.seed(random.random())", "import random"),
+    case("seed-list", None, "for s in [cfg.seed + i for i in range(3)]:\n    np.random.seed(s)", NP),
+    case("seed-time", AGAIN, "random.seed(time.time())  # <-", "import random, time"),
+    case(
+        "seed-time-int", AGAIN, "now = int(time.time())\nnp.random.seed(now % 1000)  # <-", NP + "import time"
+    ),
+    case("seed-pid", AGAIN, "np.random.seed(os.getpid())  # <-", NP + "import os"),
+    case("clock-logged", None, "return time.time(), datetime.datetime.now()", "import time, datetime"),
+    case(
+        "library-frames",
+        None,
+        "import importlib.util, sys\nimport sklearn.utils\n"
+        "return sklearn.utils.check_random_state(None).rand(), sklearn.utils.check_random_state(3)",
+    ),
+]
+
+TORCH = "import torch\n"
+TORCH_CASES = [
+    case("torch-generator", UNSEEDED, "return torch.Generator()  # <-", TORCH),
+    case("torch-generator-from-import", UNSEEDED, "return Generator()  # <-", "from torch import Generator"),
+    case("torch-generator-seeded", None, "return torch.Generator().manual_seed(cfg.seed)", TORCH),
+    case(
+        "torch-generator-later", None, "g = torch.Generator('cpu')\ng.manual_seed(cfg.seed)\nreturn g", TORCH
+    ),
+    case(
+        "torch-generator-state",
+        None,
+        "g = torch.Generator()\ng.set_state(torch.get_rng_state())\nreturn isinstance(g, torch.Generator)",
+        TORCH,
+    ),
+    case("torch-seed", AGAIN, "torch.seed()  # <-", TORCH),
+    case("torch-constant", AGAIN, "torch.manual_seed(42)  # <-", TORCH),
+    case("torch-constant-from-import", AGAIN, "manual_seed(42)  # <-", "from torch import manual_seed"),
+    case("torch-constant-helper", AGAIN, "torch.random.manual_seed(42)  # <-", TORCH),
+    case("torch-own", None, "torch.manual_seed(cfg.seed)", TORCH),
+    case("torch-epoch", None, "for e in range(2):\n    torch.manual_seed(cfg.seed + e)", TORCH),
+    case(
+        "torch-loaders",
+        None,
+        "data = torch.utils.data.TensorDataset(torch.arange(8.0))\n"
+        "first, _ = torch.utils.data.random_split(data, [4, 4])\n"
+        "for workers in (0, 2):\n    for _ in torch.utils.data.DataLoader(first, 2, True, num_workers=workers):\n"
+        "        pass\nwith torch.random.fork_rng():\n    torch.rand(1)",
+        TORCH,
+    ),
+]
+
+TOP_CASES = [
+    Case("top-default-rng", NP + "rng = np.random.default_rng()  # <-\ndef task(cfg):\n    pass\n", UNSEEDED),
+    Case("top-default-rng-seeded", NP + "rng = np.random.default_rng(7)\ndef task(cfg):\n    pass\n"),
+    Case("top-Random", "import random\nr = random.Random()  # <-\ndef task(cfg):\n    pass\n", UNSEEDED),
+    Case("top-uuid", "import uuid\nRUN = uuid.uuid4().hex  # <-\ndef task(cfg):\n    pass\n", ENTROPY),
+    Case(
+        "top-drawn-numpy",
+        NP + "x = np.random.rand(3)  # <-\ndef task(cfg):\n    pass\n",
+        "drawn-before-seeding",
+    ),
+    Case(
+        "top-drawn-numpy-seeded",
+        NP + "np.random.seed(3)\nx = np.random.rand(3)\ndef task(cfg):\n    pass\n",
+    ),
+    Case(
+        "top-drawn-python",
+        "import random\nx = random.random()  # <-\ndef task(cfg):\n    pass\n",
+        "drawn-before-seeding",
+    ),
+    Case(
+        "top-drawn-python-seeded",
+        "import random\nrandom.seed(1)\nx = random.random()\ndef task(cfg):\n    pass\n",
+    ),
+    Case(
+        "top-drawn-torch",
+        TORCH + "x = torch.randn(3)  # <-\ndef task(cfg):\n    pass\n",
+        "drawn-before-seeding",
+    ),
+    Case(
+        "top-drawn-torch-seeded",
+        TORCH + "torch.manual_seed(1)\nx = torch.randn(3)\ndef task(cfg):\n    pass\n",
+    ),
+    Case("top-lambda", NP + "make = lambda: np.random.default_rng()\ndef task(cfg):\n    pass\n"),
+]

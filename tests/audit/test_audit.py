@@ -1,0 +1,77 @@
+"""`repro_hydra.audit`: each fault is named with the user's line, and its twin raises no alarm."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from audit_cases import CASES, TOP_CASES, TORCH_CASES, Case
+
+SEED = 5
+RUNNER = Path(__file__).with_name("audit_runner.py")
+Findings = list[dict[str, Any]]
+
+
+def audited(folder: Path, cases: list[Case]) -> dict[str, Findings]:
+    """What the audit finds in each case; all of them in one process."""
+    for case in cases:
+        (folder / f"case_{case.name}.py").write_text(case.source)
+    done = subprocess.run(
+        [sys.executable, str(RUNNER), str(folder), str(SEED), *(case.name for case in cases)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        cwd=folder,
+    )
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    assert isinstance(answer, dict)
+    return answer
+
+
+def check(case: Case, found: Findings) -> None:
+    serious = [finding for finding in found if finding["severity"] != "harmless"]
+    lines = [n for n, text in enumerate(case.source.splitlines(), 1) if "# <-" in text]
+    assert [(f["id"].split(":")[0], f["file"], f["line"]) for f in serious] == [
+        (case.kind, f"case_{case.name}.py", line) for line in lines
+    ], found
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Findings]:
+    return audited(tmp_path_factory.mktemp("plain"), CASES)
+
+
+@pytest.fixture(scope="module")
+def with_torch(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Findings]:
+    return audited(tmp_path_factory.mktemp("torch"), TORCH_CASES)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_in_the_task(case: Case, plain: dict[str, Findings]) -> None:
+    """What a task does with Python's and NumPy's generators."""
+    check(case, plain[case.name])
+
+
+@pytest.mark.parametrize("case", TORCH_CASES, ids=lambda case: case.name)
+def test_in_a_task_with_torch(case: Case, with_torch: dict[str, Findings]) -> None:
+    """The same with torch's."""
+    check(case, with_torch[case.name])
+
+
+@pytest.mark.parametrize("case", TOP_CASES, ids=lambda case: case.name)
+def test_at_the_top_of_the_script(case: Case, tmp_path: Path) -> None:
+    """What ran before the session began is looked for in the source, and confirmed in the generators' state."""
+    check(case, audited(tmp_path, [case])[case.name])
+
+
+def test_seeding_again_with_the_runs_own_seed_is_written_down(plain: dict[str, Findings]) -> None:
+    """It is harmless, and says with which seed."""
+    (finding,) = plain["numpy-seed-own"]
+    assert finding["severity"] == "harmless"
+    assert finding["id"] == "seeded-again:numpy.random@case_numpy-seed-own.py:5"
+    assert "the run's own seed" in finding["message"]
