@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from repro_hydra.reproduce.api import validate_results as validate_results
     from repro_hydra.reproduce.api import verify as verify
     from repro_hydra.seed import seed_everything as seed_everything
+    from repro_hydra.seed.streams import rng as rng
     from repro_hydra.session.api import current_run as current_run
     from repro_hydra.session.api import dataset as dataset
     from repro_hydra.session.api import log_metrics as log_metrics
@@ -30,6 +31,7 @@ _HOMES = {
     "data_add": "repro_hydra.data",
     "data_verify": "repro_hydra.data",
     "seed_everything": "repro_hydra.seed",
+    "rng": "repro_hydra.seed.streams",
     "session": "repro_hydra.session.api",
     "current_run": "repro_hydra.session.api",
     "dataset": "repro_hydra.session.api",

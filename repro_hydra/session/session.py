@@ -27,6 +27,7 @@ from repro_hydra.record.times import utc_now
 from repro_hydra.record.values import flatten_result
 from repro_hydra.record.vouch import user_key, vouch
 from repro_hydra.seed import ChosenSeeds, SeedError, choose_seeds, read_back, set_numpy, set_python, set_torch
+from repro_hydra.seed.streams import streams_of
 from repro_hydra.session import capture, process
 from repro_hydra.session.claim import claim_record
 from repro_hydra.session.datasets import JobData
@@ -129,6 +130,7 @@ class Session:
         self._stack.callback(_active.remove, self)
         self._clock = time.perf_counter()
         if chosen is not None:
+            self._stack.enter_context(streams_of(chosen.seed, self.run.rank))
             self._seed(chosen)  # last, so that nothing of ours draws from a seeded generator
 
     def _choose_seeds(self) -> ChosenSeeds | None:
