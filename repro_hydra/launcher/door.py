@@ -39,6 +39,7 @@ from repro_hydra.session.datasets import DataPlan
 from repro_hydra.session.ending import terminating
 from repro_hydra.session.findings import Misuse, Refused, blockers, waive
 from repro_hydra.session.plan import Plan, SweepPlace, options_from
+from repro_hydra.session.promise import weakened
 from repro_hydra.session.say import say
 
 BASIC = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
@@ -203,6 +204,7 @@ class SweepDoor:
             job_config = loader.compose(config, list(overrides))
             options = self._options_of(job_config)
             seed = self._seed_of(job_config, options, number)
+            findings += weakened(options)
             findings += check_env_set(env_set(job_config), self._start.required_for(job_config))
             if self._isolates:
                 loader.freeze(job_config, list(overrides), main_by_reference=by_reference)

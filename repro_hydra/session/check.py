@@ -22,6 +22,7 @@ from repro_hydra.record.code import CodeRecord
 from repro_hydra.record.schema import Finding
 from repro_hydra.session.datasets import DataPlan, look_at_data
 from repro_hydra.session.findings import Misuse
+from repro_hydra.session.promise import weakened
 from repro_hydra.tracking.find import why_not_usable
 
 RUN_COMMAND = "repro-hydra run -- COMMAND"
@@ -95,7 +96,7 @@ def _where_the_code_is(program: Program | NoProgram, cwd: Path) -> Path:
 
 def check_options(options: ReproConf) -> list[Finding]:
     """Options that contradict the mode, or that this version does not act upon."""
-    findings = []
+    findings = weakened(options)
     determinism = options.determinism
     if options.mode is Mode.strict and determinism.cublas_workspace not in CUBLAS_DETERMINISTIC:
         findings.append(

@@ -36,6 +36,7 @@ from repro_hydra.session.findings import NOT_BEGUN, Misuse, Refused, blockers, j
 from repro_hydra.session.heartbeat import Heartbeat
 from repro_hydra.session.metrics import MetricsLog
 from repro_hydra.session.plan import Job, Plan
+from repro_hydra.session.promise import weakened
 from repro_hydra.session.say import say
 from repro_hydra.tracking.beside import TrackersBeside
 from repro_hydra.tracking.taken import TakenMetrics
@@ -113,7 +114,7 @@ class Session:
         process.note_job()
         self._keep("determinism", self._watch.enter)
         self._stack.callback(self._watch.stop)
-        self._findings += self._watch.entry_findings()
+        self._findings += [*self._watch.entry_findings(), *weakened(self._plan.options)]
         self._write_records()
         self._refuse_if_blocked()
         self._stack.enter_context(terminating())
