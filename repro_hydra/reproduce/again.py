@@ -15,6 +15,7 @@ import msgspec
 
 from repro_hydra.code.facts import Location
 from repro_hydra.environment import capture_environment, list_distributions
+from repro_hydra.environment.circumstances import canonical, differing_environments
 from repro_hydra.record.paths import RunPaths
 from repro_hydra.record.places import project_of, remember_place
 from repro_hydra.record.reproduction import Cause, Reproduction
@@ -27,7 +28,6 @@ from repro_hydra.reproduce.checkout import (
     repositories,
     scratch_folder,
 )
-from repro_hydra.reproduce.circumstances import canonical, differing_environments
 from repro_hydra.reproduce.command import Command, command_of, process_environment
 from repro_hydra.reproduce.inputs import Inputs, bring_inputs, changed_datasets
 from repro_hydra.reproduce.original import Original, read_original

@@ -10,10 +10,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
+from repro_hydra.environment.circumstances import Circumstance, differing_environments
 from repro_hydra.record.manifest import digest_bytes
 from repro_hydra.record.reproduction import Area, Comparison, Difference
 from repro_hydra.record.values import from_json_number, to_json
-from repro_hydra.reproduce.circumstances import Circumstance, differing_environments, differing_settings
+from repro_hydra.reproduce.circumstances import differing_settings
 from repro_hydra.reproduce.original import Original
 from repro_hydra.reproduce.outputs import own_files
 from repro_hydra.reproduce.results import equal_bits

@@ -10,8 +10,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from repro_hydra.environment.circumstances import canonical
 from repro_hydra.record.environment import Distribution
-from repro_hydra.reproduce.circumstances import canonical
 from repro_hydra.reproduce.original import Original
 from repro_hydra.reproduce.process import Python
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from repro_hydra.environment.circumstances import Circumstance
 from repro_hydra.record.reproduction import Cause, Compared, MetricRow, Reproduction, Verdict
 from repro_hydra.record.schema import JSON
 from repro_hydra.record.values import from_json_number
-from repro_hydra.reproduce.circumstances import Circumstance
 from repro_hydra.reproduce.differences import circumstances, difference_of
 from repro_hydra.reproduce.original import Original
 from repro_hydra.reproduce.outputs import OutputsCompared, compare_outputs

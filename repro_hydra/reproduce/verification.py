@@ -7,13 +7,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from repro_hydra.environment import capture_environment, list_distributions
+from repro_hydra.environment.circumstances import differing_environments
 from repro_hydra.record.environment import EnvironmentRecord
 from repro_hydra.record.manifest import digest_bytes
 from repro_hydra.record.paths import RECORD_DIR
 from repro_hydra.record.reproduction import Verification, VerifyFinding
 from repro_hydra.record.store import RecordError
 from repro_hydra.reproduce.checkout import CodeMissing, find_code, repositories
-from repro_hydra.reproduce.circumstances import differing_environments
 from repro_hydra.reproduce.inputs import changed_datasets
 from repro_hydra.reproduce.inside import LeadsOut, read_inside
 from repro_hydra.reproduce.original import Original, read_original
