@@ -33,6 +33,7 @@ from repro_hydra.session.claim import check_directory, reserve_stamped
 from repro_hydra.session.datasets import register_new_data
 from repro_hydra.session.findings import Misuse, Refused, blockers, refusal, waive
 from repro_hydra.session.plan import Plan, options_from
+from repro_hydra.session.ranks import Meeting, NoRankZero, meeting
 from repro_hydra.session.recorded import Recorded, asked_for, take
 from repro_hydra.session.say import say
 
@@ -80,13 +81,17 @@ class ReproCallback(Callback):
             self._on_run_start(config)
 
     def _on_run_start(self, config: DictConfig) -> None:
+        if self._parent is not None or process.rank_and_world(os.environ)[0] > 0:
+            self._attach(config)
+            return
+        with self._telling_the_other_ranks(config):
+            self._start(config)
+
+    def _start(self, config: DictConfig) -> None:
         # Imported before anything is created: an import that fails must leave nothing behind.
         from repro_hydra.launcher.frozen import without_repro
         from repro_hydra.launcher.task import RecordedTask
 
-        if self._parent is not None or process.rank_and_world(os.environ)[0] > 0:
-            self._attach()
-            return
         check_groups(config)
         interpreter = self._interpreter_findings()
         without_repro(config)
@@ -134,10 +139,45 @@ class ReproCallback(Callback):
             return findings
         return self._restart_if_needed()
 
-    def _attach(self) -> None:
+    def _attach(self, config: DictConfig) -> None:
         """A child of a run (a DDP rank, a nested command) takes part in it, and claims nothing."""
-        run_dir = None if self._parent is None else self._parent.run_dir
+        run_dir = self._dir_of_rank_zero(config) if self._parent is None else self._parent.run_dir
         wrap_next_task(lambda task: _ChildTask(task, self.options, run_dir))
+
+    def _dir_of_rank_zero(self, config: DictConfig) -> Path | None:
+        """Where rank 0 runs, with this rank's Hydra pointed there and its log beside rank 0's."""
+        place = self._meeting(config)
+        assert place is not None
+        if self.options.check_only:
+            _stop("check only: rank 0 tells what would block", 0)
+        try:
+            run_dir = place.wait()
+        except NoRankZero as error:
+            if self.options.mode is Mode.strict:
+                _stop(str(error), 1)
+            say(f"this rank is NOT recorded: {error}")
+            return None
+        rank, _ = process.rank_and_world(os.environ)
+        set_value(config, "hydra.run.dir", str(run_dir))
+        set_value(config, "hydra.output_subdir", None)
+        set_value(config, "hydra.job.name", f"{config.hydra.job.name}_rank{rank}")
+        return run_dir
+
+    def _meeting(self, config: DictConfig) -> Meeting | None:
+        return meeting(as_written(config, "hydra.run.dir"), Path.cwd(), os.environ)
+
+    @contextmanager
+    def _telling_the_other_ranks(self, config: DictConfig) -> Iterator[None]:
+        """Rank 0 of several: say where the run is, or that there is none."""
+        place = None if self.options.check_only else self._meeting(config)
+        try:
+            yield
+        except BaseException:
+            if place is not None:
+                place.announce("refused")
+            raise
+        if place is not None:
+            place.announce("running", Path(str(config.hydra.run.dir)))
 
     def _check_seed(self, config: DictConfig) -> None:
         if not self.options.seed.set:

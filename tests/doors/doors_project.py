@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -125,12 +125,17 @@ class Project:
         )
         return Ended(done.returncode, done.stdout, done.stderr)
 
-    def start(self, *arguments: str, program: tuple[str, ...] = ("train.py",)) -> subprocess.Popen[str]:
+    def start(
+        self,
+        *arguments: str,
+        program: tuple[str, ...] = ("train.py",),
+        variables: Mapping[str, str] | None = None,
+    ) -> subprocess.Popen[str]:
         """Start ``python train.py …`` and leave it running."""
         return subprocess.Popen(
             self.command(*arguments, program=program),
             cwd=self.top,
-            env=self.environment,
+            env=self.environment | dict(variables or {}),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -1,0 +1,54 @@
+"""Processes that another launcher (torchrun, srun) started side by side are one run."""
+
+from __future__ import annotations
+
+import json
+
+from doors_project import Project, load
+
+SCRIPT = """\
+import random
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+
+
+@hydra.main(version_base=None, config_path="conf", config_name="config")
+def main(cfg):
+    config = HydraConfig.get()
+    print(f"ran {config.job.name} in {config.runtime.output_dir} drew {random.random()}", flush=True)
+    return 1.0
+
+
+main()
+"""
+SHARED = {"WORLD_SIZE": "2", "TORCHELASTIC_RUN_ID": "a", "MASTER_ADDR": "localhost", "MASTER_PORT": "29500"}
+
+
+def test_ranks_share_the_directory_and_the_record_of_rank_zero(project: Project) -> None:
+    """As torchrun starts them: children of one launcher, with its variables, each with a clock of its own."""
+    project.holding(SCRIPT)
+    late = project.start("+repro=strict", variables=SHARED | {"RANK": "1"})
+    first = project.run("+repro=strict", **SHARED, RANK="0").ok()
+    text, _ = late.communicate(timeout=60)
+    assert late.returncode == 0, text
+    run = project.only_run()
+    assert f"ran train_rank1 in {run}" in text
+    assert f"ran train in {run}" in first.out
+    assert first.out.split("drew ")[1].split()[0] == text.split("drew ")[1].split()[0]
+    record = load(run, "run")
+    assert (record["rank"], record["world_size"]) == (0, 2)
+    (signed_in,) = (run / ".repro" / "processes").glob("*.json")
+    assert json.loads(signed_in.read_text())["process"]["role"] == "rank 1"
+    assert (run / "train_rank1.log").exists()
+
+
+def test_what_rank_zero_refuses_no_rank_runs(project: Project) -> None:
+    project.holding(SCRIPT)
+    late = project.start("+repro=strict", "seed=-1", variables=SHARED | {"RANK": "1"})
+    first = project.run("+repro=strict", "seed=-1", **SHARED, RANK="0")
+    text, _ = late.communicate(timeout=60)
+    assert (first.code, late.returncode) == (2, 1), text
+    assert "rank 0 refused the run" in text
+    assert "ran train" not in text
