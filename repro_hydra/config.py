@@ -101,6 +101,37 @@ class CodeConf:
     max_patch_bytes: int = 100_000_000
 
 
+class LogFormat(Enum):
+    """What a job's log is written as, beside Hydra's own text."""
+
+    text = "text"
+    json = "json"
+
+
+class LogLevel(Enum):
+    """The levels of `logging`."""
+
+    DEBUG = "DEBUG"
+    INFO = "INFO"
+    WARNING = "WARNING"
+    ERROR = "ERROR"
+    CRITICAL = "CRITICAL"
+
+
+@dataclass
+class LoggingConf:
+    """``+repro/logging=default|json``: the job's log."""
+
+    level: LogLevel | None = None
+    """From which level on the job logs; null leaves it as Hydra has it."""
+    format: LogFormat = LogFormat.text
+    """``json`` writes ``NAME.log.jsonl`` beside Hydra's ``NAME.log``; ``text`` leaves it at that."""
+    timestamps: bool = True
+    """False leaves the time out of each line, so that the logs of two runs can be compared."""
+    steps: bool = False
+    """Log each step of the experiment: seeds set, task begun, each line of metrics, task ended."""
+
+
 @dataclass
 class MlflowConf:
     """``+repro/tracking=mlflow``."""
@@ -160,6 +191,7 @@ class ReproConf:
     environment: EnvironmentConf = field(default_factory=EnvironmentConf)
     data: DataConf = field(default_factory=DataConf)
     code: CodeConf = field(default_factory=CodeConf)
+    logging: LoggingConf = field(default_factory=LoggingConf)
     tracking: dict[str, Any] = field(default_factory=dict)
     """Trackers by name; each group `repro/tracking` adds one."""
     take_metrics: bool = True
@@ -194,6 +226,10 @@ SEED_OPTIONS = {"default": SeedConf(), "off": SeedConf(set=False), "rank_offset"
 ENVIRONMENT_OPTIONS = {"default": EnvironmentConf()}
 DATA_OPTIONS = {"default": DataConf()}
 CODE_OPTIONS = {"default": CodeConf(), "off": CodeConf(capture=False)}
+LOGGING_OPTIONS = {
+    "default": LoggingConf(),
+    "json": LoggingConf(level=LogLevel.INFO, format=LogFormat.json, steps=True),
+}
 TRACKING_OPTIONS: dict[str, dict[str, Any]] = {
     "none": {},
     "mlflow": {"mlflow": asdict(MlflowConf())},
@@ -208,5 +244,6 @@ NESTED_GROUPS: dict[str, dict[str, Any]] = {
     "environment": dict(ENVIRONMENT_OPTIONS),
     "data": dict(DATA_OPTIONS),
     "code": dict(CODE_OPTIONS),
+    "logging": dict(LOGGING_OPTIONS),
     "tracking": dict(TRACKING_OPTIONS),
 }

@@ -17,8 +17,8 @@ from repro_hydra.reproduce.results import Tolerance
 from repro_hydra.reproduce.weights import SUFFIXES, CannotLoad, compare_weights
 
 LEFT_OUT = (
-    f"{RECORD_DIR}/*", f"{RECORD_DIR}-earlier/*", ".hydra/*", "*.log", "*events.out.tfevents.*", "wandb/*", "mlruns/*",
-    "*.pyc",
+    f"{RECORD_DIR}/*", f"{RECORD_DIR}-earlier/*", ".hydra/*", "*.log", "*.log.jsonl", "*events.out.tfevents.*",
+    "wandb/*", "mlruns/*", "*.pyc",
 )  # fmt: skip
 """The record itself, and files that hold the time by their nature."""
 _TEXT_BYTES = 16 << 20

@@ -28,7 +28,7 @@ class MetricsLog:
         self.last: dict[str, JSON] = {}
         path.touch()
 
-    def log(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
+    def log(self, metrics: Mapping[str, Any], step: int | None = None) -> int:
         """Write one line.
 
         Parameters
@@ -37,6 +37,11 @@ class MetricsLog:
             Python, NumPy or torch scalars; NaN and infinities are written by name.
         step : int, optional
             Counted from the last one where left out.
+
+        Returns
+        -------
+        int
+            The line's step.
 
         Raises
         ------
@@ -58,6 +63,7 @@ class MetricsLog:
                 self._handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
             os.write(self._handle, line)
             self.last.update(values)
+        return number
 
     def close(self) -> None:
         with self._lock:

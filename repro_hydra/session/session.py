@@ -34,6 +34,7 @@ from repro_hydra.session.datasets import JobData
 from repro_hydra.session.ending import ending, terminating
 from repro_hydra.session.findings import NOT_BEGUN, Misuse, Refused, blockers, judge, waive, waived_ids
 from repro_hydra.session.heartbeat import Heartbeat
+from repro_hydra.session.joblog import JobLog
 from repro_hydra.session.metrics import MetricsLog
 from repro_hydra.session.plan import Job, Plan
 from repro_hydra.session.promise import weakened
@@ -85,6 +86,7 @@ class Session:
         self._metrics: MetricsLog | None = None
         self._data: JobData | None = None
         self._trackers: TrackersBeside | None = None
+        self._log: JobLog | None = None
         self._returned: Any = None
         self._given: dict[str, JSON] = {}
         self._seeds: dict[str, int | None] = {}
@@ -106,6 +108,7 @@ class Session:
         self._claim()
         if not process.is_fresh() and self._plan.must_be_fresh:
             self._findings.append(_not_fresh())
+        self._open_log()
         self._late.install()
         self._stack.callback(self._late.remove)
         if self._audit is not None:
@@ -130,8 +133,10 @@ class Session:
         _active.append(self)
         self._stack.callback(_active.remove, self)
         self._clock = time.perf_counter()
+        self._step("the run begins", run_id=self.run.run_id, mode=self._plan.mode.value, host=self.run.host)
         if chosen is not None:
             self._stack.enter_context(streams_of(chosen.seed, self.run.rank))
+            self._step("seeds are set", seed=chosen.seed)
             self._seed(chosen)  # last, so that nothing of ours draws from a seeded generator
 
     def _choose_seeds(self) -> ChosenSeeds | None:
@@ -195,6 +200,19 @@ class Session:
         self._refuse_if_blocked()
         say(f"{message}; the run goes on without one")
 
+    def _open_log(self) -> None:
+        if self._paths is None:
+            return
+        log = JobLog(self._plan.options.logging, self._job.run_dir, self._job.name or "run")
+        try:
+            self._log = self._stack.enter_context(log)
+        except OSError as error:
+            say(f"{self._job.run_dir}: the log cannot be written ({error.strerror or error})")
+
+    def _step(self, what: str, **data: Any) -> None:
+        if self._log is not None:
+            self._log.step(what, data)
+
     def _write_records(self) -> None:
         if self._paths is None:
             return
@@ -224,7 +242,7 @@ class Session:
 
     def _log_taken(self, metrics: Mapping[str, Any], step: int | None) -> None:
         if self._metrics is not None and self.owns_process():
-            self._metrics.log(metrics, step)
+            self.log_metrics(metrics, step)
 
     def _look_at_data(self) -> None:
         self._data = JobData(self._plan.data, self._plan.options.data, Path(self._plan.cwd))
@@ -253,7 +271,8 @@ class Session:
 
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
         if self._metrics is not None:
-            self._metrics.log(metrics, step)
+            number = self._metrics.log(metrics, step)
+            self._step("metrics", step=number, **{f"metric.{name}": value for name, value in metrics.items()})
 
     def log_result(self, result: Mapping[str, Any]) -> None:
         values, left_out = flatten_result(result)
@@ -284,8 +303,11 @@ class Session:
         self._findings += self._watch.change_findings()
         if self._audit is not None:
             self._findings += self._keep("audit", self._audit.findings) or []
-        self._stack.close()
         status, info = ending(error)
+        for finding in self._findings:
+            self._step("finding", id=finding.id, severity=finding.severity, message=finding.message)
+        self._step("the run ends", status=status, duration_s=duration_s)
+        self._stack.close()
         # A task that only ran is no reason to lose its result: whatever fails from here on becomes a finding.
         if status == "completed":
             self._keep("result", self._write_result)
