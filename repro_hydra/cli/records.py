@@ -1,4 +1,4 @@
-"""The options of the commands that ask whether a run can be run again: verify, compare, reproduce."""
+"""The options of the commands that ask whether a run can be run again: verify, compare, reproduce, check."""
 
 from __future__ import annotations
 
@@ -11,12 +11,16 @@ from repro_hydra.cli.errors import told_plainly
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 
+_PASSED_ON = {"ignore_unknown_options": True, "allow_interspersed_args": False}
+"""What follows the first word of a command is the command's own."""
+
 
 def add_commands(app: typer.Typer) -> None:
     """Register them."""
     app.command("verify")(verify_command)
     app.command("compare")(compare_command)
     app.command("reproduce")(reproduce_command)
+    app.command("check", context_settings=_PASSED_ON)(check_command)
 
 
 def verify_command(
@@ -94,3 +98,28 @@ def reproduce_command(
             output=output,
             json=json,
         )
+
+
+def check_command(
+    command: Annotated[
+        list[str], typer.Argument(metavar="COMMAND...", help="The program and its arguments, after `--`.")
+    ],
+    runs: Annotated[int, typer.Option(metavar="N", min=2, help="How many runs are compared.")] = 3,
+    extra_runs: Annotated[
+        int,
+        typer.Option(
+            metavar="N", min=0, help="Where runs differ, at most so many more to find out why; 0 for none."
+        ),
+    ] = 12,
+    ignore: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PATTERN", help="Files to leave out of the comparison; repeatable."),
+    ] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep what the runs wrote, and say where.")] = False,
+    json: Json = False,
+) -> None:
+    """Run COMMAND several times under conditions that must not matter: is it reproducible, and if not, why."""
+    from repro_hydra.cli import check
+
+    with told_plainly("check"):
+        check.run(command, runs=runs, extra_runs=extra_runs, ignore=ignore or [], keep=keep, json=json)
