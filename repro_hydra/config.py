@@ -34,6 +34,21 @@ class TorchDeterminism(Enum):
     off = "off"
 
 
+class Precision(Enum):
+    """Whether float32 means float32: ``full``, or what the program chooses (``own``)."""
+
+    full = "full"
+    own = "own"
+
+
+class CpuCapability(Enum):
+    """A set of CPU instructions that the numeric libraries can be held to."""
+
+    default = "default"
+    avx2 = "avx2"
+    avx512 = "avx512"
+
+
 @dataclass
 class SeedConf:
     """Which seed a run gets, and who is seeded with it."""
@@ -55,15 +70,30 @@ class SeedConf:
 
 @dataclass
 class DeterminismConf:
-    """The settings of the interpreter and of torch that make equal seeds give equal bits."""
+    """The settings that make equal seeds give equal bits; ``docs/settings.md`` has them all."""
 
     torch: TorchDeterminism = TorchDeterminism.enforce
     threads: int | None = 1
     """Threads of OpenMP, MKL, OpenBLAS, NumExpr and torch; null leaves them as they are."""
     interpreter: bool = True
-    """Hold the interpreter's environment (hash seed, …) in force, by one re-execution where needed."""
+    """Hold what the interpreter must start with (hash seed, address layout, …), by one re-execution where needed."""
+    precision: Precision = Precision.full
+    """``full``: no TF32, no sums in reduced precision; ``own``: as the program sets it."""
     cublas_workspace: str = ":4096:8"
     """``CUBLAS_WORKSPACE_CONFIG``; only ``:4096:8`` and ``:16:8`` are deterministic."""
+    mkl_cbwr: str = "AUTO"
+    """``MKL_CBWR``, MKL's conditional numerical reproducibility."""
+    nccl_algo: str = "Ring"
+    nccl_proto: str = "Simple"
+    """``NCCL_ALGO`` and ``NCCL_PROTO``: in which order the ranks' numbers are added."""
+    cpu_capability: CpuCapability | None = None
+    """Hold the numeric libraries to these instructions, as another CPU has them; null: all that there are."""
+    time_zone: str | None = None
+    """``TZ``, e.g. ``UTC``; null leaves it, recorded. Likewise the next two."""
+    locale: str | None = None
+    """``LC_ALL``, e.g. ``C.UTF-8``."""
+    umask: str | None = None
+    """In octal, e.g. ``"022"``."""
 
 
 @dataclass
@@ -206,12 +236,22 @@ def strict_conf() -> ReproConf:
 DIFFERENCES: dict[str, dict[str, Any]] = {
     "standard": {
         "mode": Mode.standard,
-        "determinism": {"torch": TorchDeterminism.warn, "threads": None, "interpreter": False},
+        "determinism": {
+            "torch": TorchDeterminism.warn,
+            "threads": None,
+            "interpreter": False,
+            "precision": Precision.own,
+        },
     },
     "record": {
         "mode": Mode.record,
         "seed": {"set": False},
-        "determinism": {"torch": TorchDeterminism.off, "threads": None, "interpreter": False},
+        "determinism": {
+            "torch": TorchDeterminism.off,
+            "threads": None,
+            "interpreter": False,
+            "precision": Precision.own,
+        },
     },
 }
 """Daily work, and a run that must not change: what sets them apart from strict."""
@@ -220,7 +260,9 @@ MODES = ("strict", *DIFFERENCES)
 DETERMINISM_OPTIONS = {
     "enforce": DeterminismConf(),
     "warn": DeterminismConf(torch=TorchDeterminism.warn),
-    "off": DeterminismConf(torch=TorchDeterminism.off, threads=None, interpreter=False),
+    "off": DeterminismConf(
+        torch=TorchDeterminism.off, threads=None, interpreter=False, precision=Precision.own
+    ),
 }
 SEED_OPTIONS = {"default": SeedConf(), "off": SeedConf(set=False), "rank_offset": SeedConf(rank_offset=True)}
 ENVIRONMENT_OPTIONS = {"default": EnvironmentConf()}

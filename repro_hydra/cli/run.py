@@ -11,6 +11,7 @@ from typing import NoReturn
 from repro_hydra.cli.errors import UserError
 from repro_hydra.config import DeterminismConf
 from repro_hydra.determinism import required_variables
+from repro_hydra.determinism.addresses import fix_for_next_program
 
 _THREADS = "hydra.callbacks.repro.determinism.threads="
 
@@ -53,4 +54,5 @@ def start(command: Sequence[str], environ: Mapping[str, str], threads: int | Non
     if program is None:
         raise UserError(f"{command[0]}: no such program on PATH")
     sys.stdout.flush()
+    fix_for_next_program()
     os.execve(program, list(command), environment_for(command, environ, threads))  # noqa: S606 (no shell wanted)

@@ -5,8 +5,8 @@ from repro_hydra.determinism.interpreter import required_variables as required_v
 from repro_hydra.determinism.interpreter import restart as restart
 from repro_hydra.determinism.interpreter import restarted_already as restarted_already
 from repro_hydra.determinism.interpreter import variables_not_in_force as variables_not_in_force
+from repro_hydra.determinism.setting import Setting as Setting
 from repro_hydra.determinism.settings import SETTINGS as SETTINGS
-from repro_hydra.determinism.settings import Setting as Setting
 from repro_hydra.determinism.watch import DeterminismRecord as DeterminismRecord
 from repro_hydra.determinism.watch import SettingRecord as SettingRecord
 from repro_hydra.determinism.watch import SettingsWatch as SettingsWatch

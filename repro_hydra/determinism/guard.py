@@ -9,18 +9,58 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from functools import wraps
-from typing import Any
+from typing import Any, NamedTuple
 
+from repro_hydra.config import DeterminismConf, Precision, TorchDeterminism
+from repro_hydra.determinism.precision_settings import EXACT
 from repro_hydra.patches import Patches
 from repro_hydra.record.schema import Finding
 from repro_hydra.sites import callers, is_users, site_of
 
-# Which function of torch._C sets what, and what it must not be set to.
+
+class _Switch(NamedTuple):
+    """A function of ``torch._C`` that sets something, and which calls of it weaken that."""
+
+    setting: str
+    function: str
+    weakens: Callable[..., bool]
+    backend: str | None = None
+    """The module of ``torch.backends`` that keeps the function itself."""
+    name: str | None = None
+    """By which name it does."""
+
+
+def _is_off(value: object) -> bool:
+    return not value
+
+
+def _is_on(value: object, *_: object) -> bool:
+    return bool(value)
+
+
+def _is_not_highest(precision: str) -> bool:
+    return precision != "highest"
+
+
+def _is_not_exact(_backend: str, _operation: str, precision: str) -> bool:
+    return precision not in EXACT
+
+
 _SWITCHES = (
-    ("cudnn.benchmark", "_set_cudnn_benchmark", "cudnn", "benchmark", True),
-    ("cudnn.deterministic", "_set_cudnn_deterministic", "cudnn", "deterministic", False),
-    ("mkldnn.deterministic", "_set_mkldnn_deterministic", "mkldnn", "deterministic", False),
-    ("torch.fill_uninitialized_memory", "_set_deterministic_fill_uninitialized_memory", None, None, False),
+    _Switch("cudnn.benchmark", "_set_cudnn_benchmark", _is_on, "cudnn", "benchmark"),
+    _Switch("cudnn.deterministic", "_set_cudnn_deterministic", _is_off, "cudnn", "deterministic"),
+    _Switch("mkldnn.deterministic", "_set_mkldnn_deterministic", _is_off, "mkldnn", "deterministic"),
+    _Switch("torch.fill_uninitialized_memory", "_set_deterministic_fill_uninitialized_memory", _is_off),
+)
+_PRECISION_SWITCHES = (
+    _Switch("precision.matmul", "_set_float32_matmul_precision", _is_not_highest),
+    _Switch("precision.matmul", "_set_cublas_allow_tf32", _is_on),
+    _Switch("precision.cudnn_convolution", "_set_cudnn_allow_tf32", _is_on, "cudnn", "allow_tf32"),
+    _Switch("precision.cpu_matmul", "_set_onednn_allow_tf32", _is_on, "mkldnn", "allow_tf32"),
+    _Switch("precision.fp16_reduction", "_set_cublas_allow_fp16_reduced_precision_reduction", _is_on),
+    _Switch("precision.bf16_reduction", "_set_cublas_allow_bf16_reduced_precision_reduction", _is_on),
+    _Switch("precision.fp16_accumulation", "_set_cublas_allow_fp16_accumulation", _is_on),
+    _Switch("precision.fp32", "_set_fp32_precision_setter", _is_not_exact),
 )
 
 
@@ -38,16 +78,18 @@ class Guard:
         self._patches = Patches()
         self._found: dict[str, Finding] = {}
 
-    def install(self, threads: int | None) -> None:
-        """Hold torch, which must be imported; `threads` too where they are asked for."""
+    def install(self, options: DeterminismConf) -> None:
+        """Hold torch, which must be imported, to what `options` ask for."""
         torch: Any = sys.modules["torch"]
-        self._hold_algorithms(torch)
-        for setting, setter, backend, name, weak in _SWITCHES:
-            self._hold_switch(torch, setting, setter, backend, name, weak)
-        if threads is not None:
-            self._replace(
-                torch, "set_num_threads", self._held("torch.threads", lambda count: count != threads)
-            )
+        if options.torch is TorchDeterminism.enforce:
+            self._hold_algorithms(torch)
+            for switch in _SWITCHES:
+                self._hold_switch(torch, switch)
+            if options.threads is not None:
+                self._hold_threads(torch, options.threads)
+        if options.precision is Precision.full:
+            for switch in _PRECISION_SWITCHES:
+                self._hold_switch(torch, switch)
         self._patches.rebind()
 
     def stop(self) -> None:
@@ -68,22 +110,35 @@ class Guard:
         self._replace(torch, "use_deterministic_algorithms", self._held(name, weakens))
         self._replace(torch, "set_deterministic_debug_mode", self._held(name, loosens))
 
-    def _hold_switch(
-        self, torch: Any, setting: str, setter: str, backend: str | None, name: str | None, weak: bool
-    ) -> None:
-        original = getattr(torch._C, setter, None)
+    def _hold_threads(self, torch: Any, threads: int) -> None:
+        self._replace(torch, "set_num_threads", self._held("torch.threads", lambda count: count != threads))
+        # torch takes one call of this one, which was ours: the program's own would raise.
+        self._replace(
+            torch,
+            "set_num_interop_threads",
+            self._held("torch.interop_threads", lambda count: count != threads, same=True),
+        )
+
+    def _hold_switch(self, torch: Any, switch: _Switch) -> None:
+        original = getattr(torch._C, switch.function, None)
         if original is None:  # another version of torch: the probes still tell
             return
-        guarded = self._held(setting, lambda value: bool(value) is weak)(original)
-        self._patches.attribute(torch._C, setter, guarded)
-        switch = vars(type(getattr(torch.backends, backend))).get(name) if backend and name else None
-        if hasattr(switch, "setter"):  # torch.backends.ContextProp keeps the function itself
-            self._patches.attribute(switch, "setter", guarded)
+        guarded = self._held(switch.setting, switch.weakens)(original)
+        self._patches.attribute(torch._C, switch.function, guarded)
+        if switch.backend is None or switch.name is None:
+            return
+        kept = vars(type(getattr(torch.backends, switch.backend))).get(switch.name)
+        if hasattr(kept, "setter"):  # torch.backends.ContextProp keeps the function itself
+            self._patches.attribute(kept, "setter", guarded)
 
     def _replace(self, owner: Any, name: str, wrap: Callable[[Any], Any]) -> None:
         self._patches.everywhere(owner, name, wrap(getattr(owner, name)))
 
-    def _held(self, setting: str, weakens: Callable[..., bool]) -> Callable[[Any], Any]:
+    def _held(
+        self, setting: str, weakens: Callable[..., bool], *, same: bool = False
+    ) -> Callable[[Any], Any]:
+        """Whatever `weakens` is written down and not passed on; with `same`, nothing is passed on."""
+
         def wrap(original: Any) -> Any:
             @wraps(original)
             def guarded(*given: Any, **named: Any) -> Any:
@@ -92,7 +147,7 @@ class Guard:
                 except TypeError:
                     return original(*given, **named)  # not a call that torch takes: its own error
                 if not weak:
-                    return original(*given, **named)
+                    return None if same else original(*given, **named)
                 self._note(setting, original.__name__, given, named)
                 return None
 
@@ -113,9 +168,17 @@ class Guard:
                 severity="harmless",
                 message=(
                     f"{site}: {called.lstrip('_')}({words}) would weaken {setting}, which is enforced: it took no "
-                    "effect. Where it is wanted: +repro/determinism=off"
+                    f"effect. Where it is wanted: {_where_wanted(setting)}"
                 ),
                 file=site.file,
                 line=site.line,
             ),
         )
+
+
+def _where_wanted(setting: str) -> str:
+    if setting.startswith("precision."):
+        return "hydra.callbacks.repro.determinism.precision=own"
+    if setting.endswith("threads"):
+        return "hydra.callbacks.repro.determinism.threads=N, or =null to leave them as they are"
+    return "+repro/determinism=off"

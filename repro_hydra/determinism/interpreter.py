@@ -9,13 +9,41 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 
-from repro_hydra.config import DeterminismConf
+from repro_hydra.config import CpuCapability, DeterminismConf
+from repro_hydra.determinism.addresses import fix_for_next_program
 
 HASH_SEED = "0"
 """One constant: a forked job cannot change it, and no result should depend on which."""
 CUBLAS_DETERMINISTIC = (":4096:8", ":16:8")  # NVIDIA, cuBLAS documentation, "Results reproducibility"
+NCCL_ALGORITHMS = ("Ring", "Tree", "CollnetDirect", "CollnetChain", "^NVLS")
+"""Those that add in one order (as Megatron-LM's deterministic mode takes them); a user's choice among them stands."""
+NCCL_PROTOCOLS = ("Simple", "LL", "LL128")
+PINNED: dict[str, dict[CpuCapability, str]] = {
+    "ATEN_CPU_CAPABILITY": {
+        CpuCapability.default: "default",
+        CpuCapability.avx2: "avx2",
+        CpuCapability.avx512: "avx512",
+    },
+    "ONEDNN_MAX_CPU_ISA": {
+        CpuCapability.default: "SSE41",
+        CpuCapability.avx2: "AVX2",
+        CpuCapability.avx512: "AVX512_CORE",
+    },
+    "OPENBLAS_CORETYPE": {
+        CpuCapability.default: "Prescott",
+        CpuCapability.avx2: "Haswell",
+        CpuCapability.avx512: "SkylakeX",
+    },
+}
+"""How each library is held to a set of instructions."""
+_CBWR = {
+    CpuCapability.default: "COMPATIBLE",
+    CpuCapability.avx2: "AVX2",
+    CpuCapability.avx512: "AVX512",
+}
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
     "MKL_NUM_THREADS",
@@ -33,6 +61,12 @@ READ_AT_LIBRARY_LOAD = (
     "PYTHON",
     "MALLOC_",
     "ATEN_",
+    "ONEDNN_",
+    "DNNL_",
+    "OPENBLAS_",
+    "NPY_",
+    "TZ",
+    "LC_",
 )
 """Names, or beginnings of names, that are read when the interpreter or a library is loaded."""
 _RESTARTED = "REPRO_HYDRA_RESTARTED_PID"
@@ -41,17 +75,27 @@ _RESTARTED = "REPRO_HYDRA_RESTARTED_PID"
 def required_variables(options: DeterminismConf, environ: Mapping[str, str]) -> dict[str, str]:
     """The variables that `options` wants in force from the interpreter's start.
 
-    A deterministic ``CUBLAS_WORKSPACE_CONFIG`` that the user chose is kept.
+    What the user chose among the deterministic values of a variable is kept.
     """
     required: dict[str, str] = {}
     if options.interpreter:
         required["PYTHONHASHSEED"] = HASH_SEED
-        chosen = environ.get("CUBLAS_WORKSPACE_CONFIG")
-        required["CUBLAS_WORKSPACE_CONFIG"] = (
-            chosen if chosen in CUBLAS_DETERMINISTIC else options.cublas_workspace
-        )
+        for name, wanted, deterministic in (
+            ("CUBLAS_WORKSPACE_CONFIG", options.cublas_workspace, CUBLAS_DETERMINISTIC),
+            ("NCCL_ALGO", options.nccl_algo, NCCL_ALGORITHMS),
+            ("NCCL_PROTO", options.nccl_proto, NCCL_PROTOCOLS),
+        ):
+            chosen = environ.get(name)
+            required[name] = wanted if chosen is None or chosen not in deterministic else chosen
+        required["MKL_CBWR"] = environ.get("MKL_CBWR") or options.mkl_cbwr
     if options.threads is not None:
         required |= dict.fromkeys(THREAD_VARIABLES, str(options.threads))
+    if options.cpu_capability is not None:
+        required |= {name: values[options.cpu_capability] for name, values in PINNED.items()}
+        required["MKL_CBWR"] = _CBWR[options.cpu_capability]
+    for name, value in (("TZ", options.time_zone), ("LC_ALL", options.locale)):
+        if value is not None:
+            required[name] = value
     return required
 
 
@@ -61,6 +105,12 @@ def initial_environment() -> dict[str, str]:
     Linux keeps it in /proc; a forked child shows its parent's, which is right: the interpreter started there.
     Elsewhere `os.environ` has to do, where an assignment made since is taken for one from the start.
     """
+    return dict(_environment_at_start())
+
+
+@lru_cache(maxsize=1)
+def _environment_at_start() -> Mapping[str, str]:
+    # Once: a library that renames the process (setproctitle: Ray, W&B) writes over this memory.
     try:
         data = Path("/proc/self/environ").read_bytes()
     except OSError:
@@ -85,6 +135,8 @@ def restarted_already() -> bool:
 def restart(required: Mapping[str, str]) -> None:
     """Replace this process by the same command with `required` in its environment. Returns only by raising.
 
+    Its memory is laid out at fixed addresses, where the kernel allows it.
+
     The process id stays, so that whoever waits for this process (a shell, Slurm, torchrun) notices nothing.
     """
     sys.stdout.flush()
@@ -93,6 +145,7 @@ def restart(required: Mapping[str, str]) -> None:
     started_in = initial_environment().get("PWD")
     if started_in and os.path.isdir(started_in) and not _script_is_here():  # noqa: PTH112
         os.chdir(started_in)  # the script changed directory at its top, and was named relative to the old one
+    fix_for_next_program()
     os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)  # noqa: S606 (no shell wanted)
 
 

@@ -6,14 +6,18 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from repro_hydra.config import DeterminismConf, TorchDeterminism
+from repro_hydra.config import DeterminismConf
+from repro_hydra.determinism.addresses import describe_refusal
 from repro_hydra.determinism.guard import Guard
-from repro_hydra.determinism.settings import SETTINGS, Setting
+from repro_hydra.determinism.setting import ANY, Setting
+from repro_hydra.determinism.settings import SETTINGS
 from repro_hydra.imports import is_imported
-from repro_hydra.record.schema import JSON, SCHEMA, Finding, Part
+from repro_hydra.record.schema import JSON, SCHEMA, Finding, Part, Severity
 
 NOT_IMPORTED = "not imported"
 _NOT_SEEN: Any = None
+_OWN = {"torch": "off", "threads": "null", "precision": "own"}
+"""What each option is set to, so that the program decides."""
 
 
 class SettingRecord(Part, frozen=True, kw_only=True):
@@ -25,6 +29,8 @@ class SettingRecord(Part, frozen=True, kw_only=True):
     how: str
     asked: JSON
     """None: not asked for, recorded only."""
+    before: JSON = None
+    """What was found before it was set, where it can be set in a running process."""
     entry: JSON = None
     first_step: JSON = None
     exit: JSON = None
@@ -63,6 +69,9 @@ class SettingsWatch:
         self._when_imported = when_imported
         self._asked: dict[str, JSON] = {}
         self._found: dict[str, dict[str, JSON]] = {"entry": {}, "first_step": {}, "exit": {}}
+        self._before: dict[str, JSON] = {}
+        self._why_not: dict[str, str] = {}
+        self._known_at_entry: set[str] = set()
         self._step_hook: Any = None
 
     def enter(self) -> None:
@@ -74,8 +83,7 @@ class SettingsWatch:
         for library in libraries:
             self._when_imported(library, partial(self._enter_library, library))
         self._when_imported("torch", self._watch_first_step)
-        if self._options.torch is TorchDeterminism.enforce:
-            self._when_imported("torch", lambda: self._guard.install(self._options.threads))
+        self._when_imported("torch", lambda: self._guard.install(self._options))
 
     def probe_exit(self) -> None:
         """Probe once more, when the task is done."""
@@ -92,6 +100,14 @@ class SettingsWatch:
             self._step_hook.remove()
             self._step_hook = None
 
+    def restore(self) -> None:
+        """Set what was set here back to what was found before; what cannot be undone stays."""
+        for setting in reversed(SETTINGS):
+            if setting.name in self._before and setting.apply is not None and not setting.lasting:
+                before = self._before[setting.name]
+                if _probe(setting) != before:
+                    setting.apply(before)
+
     def not_in_force(self) -> list[Setting]:
         """The settings that were asked for and that the probe at entry did not find."""
         return [
@@ -103,23 +119,57 @@ class SettingsWatch:
 
     def entry_findings(self) -> list[Finding]:
         """A finding for each setting that is not in force at entry: what could be known beforehand."""
+        self._known_at_entry = set(self._asked)
         return [
-            Finding(
-                id=f"setting-not-in-force:{setting.name}",
-                severity="blocks",
-                message=(
-                    f"{setting.name}: expected {self._asked[setting.name]!r}, "
-                    f"found {self._found['entry'][setting.name]!r} "
-                    f"({setting.how_probed}). It decides {setting.why}; it must be set {setting.when}. "
-                    "Run: repro-hydra run -- COMMAND"
-                ),
-            )
-            for setting in self.not_in_force()
+            *(self._not_in_force(setting, setting.severity) for setting in self.not_in_force()),
+            *self._overridden(),
         ]
+
+    def _not_in_force(self, setting: Setting, severity: Severity) -> Finding:
+        if setting.name == "address_layout":
+            mend = f"{describe_refusal()}. No set of objects should be iterated where the order matters"
+        else:
+            mend = "Run: repro-hydra run -- COMMAND"
+        why_not = self._why_not.get(setting.name)
+        return Finding(
+            id=f"setting-not-in-force:{setting.name}",
+            severity=severity,
+            message=(
+                f"{setting.name}: expected {self._asked[setting.name]!r}, "
+                f"found {self._found['entry'][setting.name]!r} ({setting.how_probed}"
+                f"{'' if why_not is None else f'; {why_not}'}). It decides {setting.why}; it must be set "
+                f"{setting.when}. {mend}"
+            ),
+        )
+
+    def _overridden(self) -> list[Finding]:
+        """A finding for each setting that somebody had chosen otherwise before the task began."""
+        findings = []
+        for setting in SETTINGS:
+            before = self._before.get(setting.name, setting.usual)
+            if setting.usual is ANY or before == setting.usual or self._holds(setting, before) is not False:
+                continue
+            findings.append(
+                Finding(
+                    id=f"setting-overridden:{setting.name}",
+                    severity="harmless",
+                    message=(
+                        f"{setting.name}: was {before!r} before the task began, and is now "
+                        f"{self._asked[setting.name]!r}. It decides {setting.why}. To decide it yourself: "
+                        f"hydra.callbacks.repro.determinism.{setting.option}={_OWN[setting.option or '']}"
+                    ),
+                )
+            )
+        return findings
 
     def change_findings(self) -> list[Finding]:
         """A finding for each call that was kept from weakening a setting, and for each setting that changed."""
         findings = self._guard.findings()
+        findings += [
+            self._not_in_force(setting, "harmless" if setting.severity == "harmless" else "may_change_bits")
+            for setting in self.not_in_force()
+            if setting.name not in self._known_at_entry  # of a library that the task imported
+        ]
         for setting in SETTINGS:
             if self._holds(setting, self._found["entry"].get(setting.name)) is not True:
                 continue
@@ -155,6 +205,7 @@ class SettingsWatch:
             when=setting.when,
             how=f"{setting.library} {NOT_IMPORTED}" if missing else setting.how_probed,
             asked=self._asked.get(setting.name),
+            before=self._before.get(setting.name),
             in_force=None if not verdicts or None in verdicts else all(verdicts),
             **found,
         )
@@ -172,7 +223,12 @@ class SettingsWatch:
         asked = setting.asked(self._options)
         self._asked[setting.name] = asked
         if asked is not None and setting.apply is not None:
-            setting.apply(asked)
+            before = self._before[setting.name] = _probe(setting)
+            if not setting.holds(asked, before):
+                try:
+                    setting.apply(asked)
+                except RuntimeError as error:  # too late: the probe tells what is in force instead
+                    self._why_not[setting.name] = str(error).partition("\n")[0]
         self._found["entry"][setting.name] = _probe(setting)
 
     def _probe_all(self, moment: str) -> None:
@@ -193,5 +249,5 @@ class SettingsWatch:
 def _probe(setting: Setting) -> JSON:
     try:
         return setting.probe()
-    except (AttributeError, RuntimeError) as error:  # a build without the part; mixed TF32 switches raise
+    except (AttributeError, RuntimeError, OSError, KeyError) as error:  # a build without the part
         return f"cannot be probed: {error}"

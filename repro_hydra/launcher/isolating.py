@@ -163,7 +163,12 @@ class IsolatingLauncher(Launcher):
             environ = {**os.environ, **self.how_to_start().required}
             plan = self._task.plan if isinstance(self._task, RecordedTask) else None
             variables = plan.options.environment.variables if plan is not None else []
-            self._clean = CleanProcess(environ, libraries_to_preload(sys.modules), variables)
+            self._clean = CleanProcess(
+                environ,
+                libraries_to_preload(sys.modules),
+                variables,
+                fixed_addresses=bool(self.how_to_start().required),
+            )
         return self._clean
 
     @property
@@ -195,7 +200,7 @@ class _Batch:
         self._jobs = jobs
         self._slots = slots
         self._folder = folder
-        self._pool = JobPool(launcher.clean_process())
+        self._pool = JobPool(launcher.clean_process(), fixed_addresses=bool(launcher.how_to_start().required))
         self._running: dict[int, _Job] = {}
         self._done = 0
         self._failed = 0

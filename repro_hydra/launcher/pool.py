@@ -18,6 +18,7 @@ from pathlib import Path
 
 import msgspec
 
+from repro_hydra.determinism.addresses import fixed_for_children
 from repro_hydra.launcher.worker import interpreter_command
 from repro_hydra.launcher.zygote import Event, StartJob
 
@@ -57,7 +58,14 @@ def libraries_to_preload(imported: Mapping[str, object]) -> list[str]:
 class CleanProcess:
     """The parent's end of a zygote."""
 
-    def __init__(self, environ: Mapping[str, str], preload: Sequence[str], variables: Sequence[str]) -> None:
+    def __init__(
+        self,
+        environ: Mapping[str, str],
+        preload: Sequence[str],
+        variables: Sequence[str],
+        *,
+        fixed_addresses: bool = False,
+    ) -> None:
         ours, theirs = socket.socketpair()
         self._control = ours
         self._receive: queue.Queue[Event | Ended | None] = queue.Queue()
@@ -65,13 +73,14 @@ class CleanProcess:
         self.environ = dict(environ)
         command = [*interpreter_command(), "-m", "repro_hydra.launcher.zygote"]
         arguments = [str(theirs.fileno()), str(os.getpid()), ",".join(preload), ",".join(variables)]
-        self._process = subprocess.Popen(
-            [*command, *arguments],
-            env=self.environ,
-            pass_fds=[theirs.fileno()],
-            stdin=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        with fixed_for_children(fixed_addresses):
+            self._process = subprocess.Popen(
+                [*command, *arguments],
+                env=self.environ,
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
         theirs.close()
 
     def listen(self, receive: queue.Queue[Event | Ended | None]) -> None:
@@ -111,10 +120,13 @@ class JobPool:
     ----------
     clean : CleanProcess, optional
         Forks where a job allows it; None starts a fresh interpreter for each.
+    fixed_addresses : bool
+        Lay out the memory of fresh interpreters at fixed addresses, where the kernel allows it.
     """
 
-    def __init__(self, clean: CleanProcess | None) -> None:
+    def __init__(self, clean: CleanProcess | None, *, fixed_addresses: bool = False) -> None:
         self._clean = clean
+        self._fixed_addresses = fixed_addresses
         self._events: queue.Queue[Event | Ended | None] = queue.Queue()
         self._pids: dict[int, int] = {}
         self._files: dict[int, tuple[Path, Path, dict[str, str]]] = {}
@@ -186,12 +198,13 @@ class JobPool:
         spec, outcome, environ = self._files[number]
         command = [*interpreter_command(), "-m", "repro_hydra.launcher.job_process"]
         # PR_SET_PDEATHSIG follows the thread that forks, so the fork is made here and not in the waiting thread.
-        process = subprocess.Popen(
-            [*command, str(spec), str(outcome), str(os.getpid())],
-            env=environ,
-            stdin=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        with fixed_for_children(self._fixed_addresses):
+            process = subprocess.Popen(
+                [*command, str(spec), str(outcome), str(os.getpid())],
+                env=environ,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
         self._pids[number] = process.pid
 
         def wait() -> None:

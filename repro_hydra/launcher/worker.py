@@ -22,6 +22,7 @@ from omegaconf import DictConfig, open_dict, read_write
 
 from repro_hydra.arguments import job_argv
 from repro_hydra.composed import set_value
+from repro_hydra.determinism.addresses import fixed_for_children
 from repro_hydra.launcher.anew import TaskFunction
 from repro_hydra.launcher.pickling import dumps, loads
 from repro_hydra.launcher.spec import JobDied, JobSpec, describe_exit, read_outcome, write_spec
@@ -99,16 +100,18 @@ def run_in_own_process(
         working_dir=os.getcwd(),  # noqa: PTH109
         singletons=Singleton.get_state() if program is None else None,
     )
+    required = start.required_for(hydra_config)
     spec = JobSpec(
         program=program,
         task=recorded.identity,
         argv=job_argv(start.argv, list(hydra_config.hydra.overrides.task)),
         cwd=recorded.plan.cwd,
-        environ={**environ, **start.required_for(hydra_config)},
+        environ={**environ, **required},
         work=dumps(work, main_by_reference=program is not None),
     )
     assert recorded.plan.sweep is not None
-    return start_and_wait(spec, recorded.plan.sweep)
+    with fixed_for_children(bool(required)):
+        return start_and_wait(spec, recorded.plan.sweep)
 
 
 def frozen_config_path(recorded: RecordedTask, overrides: list[str]) -> Path:

@@ -81,7 +81,7 @@ def session(
     stamped = run_dir is None or recorded is not None
     program = describe_program()
     checked = check_start(chosen, program, cwd=Path.cwd(), exclude=(directory,))
-    restart_with, interpreter = check_interpreter(chosen)
+    restart_with, interpreter = check_interpreter(chosen, addresses=False)
     if restart_with:
         _, interpreter = _cannot_restart(chosen)
     findings = waive(

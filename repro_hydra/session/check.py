@@ -16,6 +16,7 @@ from repro_hydra.determinism import (
     restarted_already,
     variables_not_in_force,
 )
+from repro_hydra.determinism.addresses import can_be_fixed, layout
 from repro_hydra.determinism.interpreter import CUBLAS_DETERMINISTIC
 from repro_hydra.program import NoProgram, Program, ignores_environment, why_not_restartable
 from repro_hydra.record.code import CodeRecord
@@ -131,8 +132,13 @@ def _without_effect(options: ReproConf) -> list[str]:
     return [name for name, is_set in changed.items() if is_set]
 
 
-def check_interpreter(options: ReproConf) -> tuple[dict[str, str], list[Finding]]:
+def check_interpreter(options: ReproConf, *, addresses: bool = True) -> tuple[dict[str, str], list[Finding]]:
     """Whether this interpreter started with the environment that `options` want.
+
+    Parameters
+    ----------
+    addresses : bool
+        Whether memory that is laid out at random is a reason of its own to start again. It is never one to refuse.
 
     Returns
     -------
@@ -143,11 +149,12 @@ def check_interpreter(options: ReproConf) -> tuple[dict[str, str], list[Finding]
     """
     required = required_variables(options.determinism, os.environ)
     missing = variables_not_in_force(required, initial_environment())
+    reason = why_not_restartable()
     if not missing:
-        return {}, []
+        again = addresses and options.determinism.interpreter and reason is None and not restarted_already()
+        return (required if again and layout() == "randomised" and can_be_fixed() else {}), []
     described = ", ".join(f"{name}={found or 'unset'}" for name, found in missing.items())
     wanted = " ".join(f"{name}={required[name]}" for name in missing)
-    reason = why_not_restartable()
     if ignores_environment():
         return {}, [
             Finding(

@@ -51,6 +51,9 @@ def test_strict_requires_hash_seed_workspace_and_threads() -> None:
     assert required == {
         "PYTHONHASHSEED": "0",
         "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
+        "NCCL_ALGO": "Ring",
+        "NCCL_PROTO": "Simple",
+        "MKL_CBWR": "AUTO",
         **dict.fromkeys(THREAD_VARIABLES, "2"),
     }
     assert required_variables(DeterminismConf(threads=None, interpreter=False), {}) == {}
