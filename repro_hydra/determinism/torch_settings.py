@@ -127,11 +127,16 @@ TORCH_SETTINGS: tuple[Setting, ...] = (
         asked=_mkl_wanted,
         probe=_mkl_mode,
     ),
-    recorded(
-        "torch.cpu_capability",
+    Setting(
+        name="torch.cpu_capability",
         why="which instructions the kernels use: with others the same seed gives other numbers, also in randn",
+        when="before the first operator that dispatches",
         how_probed="torch.backends.cpu.get_cpu_capability()",
         library="torch",
+        option="cpu_capability",
+        asked=lambda options: (
+            None if options.cpu_capability is None else options.cpu_capability.value.upper()
+        ),
         probe=_cpu_capability,
     ),
     recorded(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from repro_hydra.code import CodeState, inspect_code, snapshot_code
-from repro_hydra.config import EnvironmentConf, Mode, ReproConf
+from repro_hydra.config import DeterminismConf, EnvironmentConf, Mode, ReproConf
 from repro_hydra.determinism import (
     initial_environment,
     required_variables,
@@ -17,7 +17,7 @@ from repro_hydra.determinism import (
     variables_not_in_force,
 )
 from repro_hydra.determinism.addresses import can_be_fixed, layout
-from repro_hydra.determinism.interpreter import CUBLAS_DETERMINISTIC
+from repro_hydra.determinism.interpreter import CUBLAS_DETERMINISTIC, NCCL_ALGORITHMS, NCCL_PROTOCOLS
 from repro_hydra.program import NoProgram, Program, ignores_environment, why_not_restartable
 from repro_hydra.record.code import CodeRecord
 from repro_hydra.record.schema import Finding
@@ -98,18 +98,8 @@ def _where_the_code_is(program: Program | NoProgram, cwd: Path) -> Path:
 def check_options(options: ReproConf) -> list[Finding]:
     """Options that contradict the mode, or that this version does not act upon."""
     findings = weakened(options)
-    determinism = options.determinism
-    if options.mode is Mode.strict and determinism.cublas_workspace not in CUBLAS_DETERMINISTIC:
-        findings.append(
-            Finding(
-                id="setting-not-deterministic:cublas_workspace",
-                severity="blocks",
-                message=(
-                    f"determinism.cublas_workspace: expected one of {', '.join(CUBLAS_DETERMINISTIC)}, "
-                    f"found {determinism.cublas_workspace!r}"
-                ),
-            )
-        )
+    if options.mode is Mode.strict:
+        findings += _not_deterministic(options.determinism)
     for name in _without_effect(options):
         findings.append(
             Finding(
@@ -118,6 +108,24 @@ def check_options(options: ReproConf) -> list[Finding]:
                 message=f"hydra.callbacks.repro.{name}: this version does not act upon it yet. Leave it out",
             )
         )
+    return findings
+
+
+def _not_deterministic(options: DeterminismConf) -> list[Finding]:
+    findings = []
+    for option, found, expected in (
+        ("cublas_workspace", options.cublas_workspace, CUBLAS_DETERMINISTIC),
+        ("nccl_algo", options.nccl_algo, NCCL_ALGORITHMS),
+        ("nccl_proto", options.nccl_proto, NCCL_PROTOCOLS),
+    ):
+        if found not in expected:
+            findings.append(
+                Finding(
+                    id=f"setting-not-deterministic:{option}",
+                    severity="blocks",
+                    message=f"determinism.{option}: expected one of {', '.join(expected)}, found {found!r}",
+                )
+            )
     return findings
 
 
