@@ -26,6 +26,7 @@ from repro_hydra.session.check import (
     check_env_set,
     check_interpreter,
     check_start,
+    check_sweeper,
     keep_snapshot,
     late_hash_seed,
 )
@@ -209,7 +210,12 @@ class ReproCallback(Callback):
         directory, stamped = _output_directory(config, "hydra.sweep.dir")
         program = describe_program()
         checked = check_start(self.options, program, cwd=Path.cwd(), exclude=(directory,))
-        findings = [*check_directory(directory, stamped=True), *checked.findings]
+        sweeper: Any = OmegaConf.to_container(config.hydra.sweeper, resolve=False)
+        findings = [
+            *check_directory(directory, stamped=True),
+            *check_sweeper(sweeper if isinstance(sweeper, dict) else None),
+            *checked.findings,
+        ]
         findings = self._settle(findings, "the sweep")
         code = keep_snapshot(checked.code, findings)
         created = [path for path in directory.parents if not path.exists()]

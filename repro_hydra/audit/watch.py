@@ -9,7 +9,8 @@ from collections.abc import Callable, Collection
 from types import FrameType
 from typing import Any
 
-from repro_hydra.audit import before, numpy_hooks, python_hooks, torch_hooks
+from repro_hydra.audit import before, gymnasium_hooks, numpy_hooks, python_hooks, torch_hooks, variable_reads
+from repro_hydra.audit.copied_generators import CopiedGenerators
 from repro_hydra.audit.origin import Origin, origin_of
 from repro_hydra.patches import Patches
 from repro_hydra.record.schema import Finding, Severity
@@ -39,7 +40,7 @@ class SeedingAudit:
     """
 
     def __init__(self, when_imported: Callable[[str, Callable[[], None]], None], start: str) -> None:
-        self._when_imported = when_imported
+        self.when_imported = when_imported
         self.start = start
         self.own: frozenset[int] = frozenset()
         self._watching_seeds = False
@@ -49,16 +50,33 @@ class SeedingAudit:
         self._inside = threading.local()
         self._found: dict[str, Finding] = {}
         self._pending: list[tuple[Callable[[], bool], str, Site]] = []
+        self._copied = CopiedGenerators(self)
 
     # ------------------------------------------------------------------ the session's side
 
-    def enter(self, *, fresh: bool = True) -> None:
-        """Put the hooks in; `fresh`: no session was in this process before, so what its top level did is seen."""
+    def enter(
+        self, *, fresh: bool = True, is_unrecorded: variable_reads.IsUnrecorded = lambda _name, _value: False
+    ) -> None:
+        """Put the hooks in.
+
+        Parameters
+        ----------
+        fresh : bool
+            No session was in this process before, so what its top level did is seen.
+        is_unrecorded : callable
+            Whether an environment variable (name, value) is an input that the record does not hold.
+        """
         if fresh:
             before.look(self)
+        variable_reads.install(self, self._patches, is_unrecorded)
         python_hooks.install(self, self._patches)
-        self._when_imported("numpy.random", lambda: self._hook(numpy_hooks.install))
-        self._when_imported("torch", lambda: self._hook(torch_hooks.install))
+        self.when_imported("numpy.random", lambda: self._hook(numpy_hooks.install))
+        self.when_imported("torch", lambda: self._hook(torch_hooks.install))
+        self.when_imported("gymnasium.utils.seeding", lambda: self._hook(gymnasium_hooks.watch_generators))
+        self.when_imported(
+            "gymnasium.vector.async_vector_env", lambda: self._hook(gymnasium_hooks.watch_vectors)
+        )
+        self.when_imported("multiprocessing.util", self._copied.watch)
         self._patches.rebind()
         self._entered = True
 
@@ -75,6 +93,7 @@ class SeedingAudit:
     def stop(self) -> None:
         """Take the hooks out."""
         self._settle()
+        self._copied.stop()
         self._patches.undo()
 
     def findings(self) -> list[Finding]:
@@ -107,6 +126,16 @@ class SeedingAudit:
             if filename.endswith(transparent) if transparent else False:
                 continue
             return site_of(caller, self.start) if is_users(filename) else None
+        return None
+
+    def nearest(self, frame: FrameType) -> Site | None:
+        """The user's line for whose sake this call was made, whatever libraries lie between; None for ours."""
+        for caller in callers(frame):
+            filename = caller.f_code.co_filename
+            if filename.startswith(_SESSION):
+                return None
+            if is_users(filename):
+                return site_of(caller, self.start)
         return None
 
     def unseeded(self, what: str, site: Site, innocent: Callable[[], bool] | None = None) -> None:
@@ -176,6 +205,7 @@ class SeedingAudit:
         return self._found[finding_id].severity != "harmless"
 
     def _settle(self) -> None:
+        self._copied.settle()
         pending, self._pending = self._pending, []
         for innocent, what, site in pending:
             if not innocent():

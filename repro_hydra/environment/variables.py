@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 
-from repro_hydra.record.redact import redact
+from repro_hydra.record.redact import is_secret_name, redact
 
 DEFAULT_VARIABLES = (
     "CUDA_VISIBLE_DEVICES", "PYTHONPATH", "LD_LIBRARY_PATH", "PATH", "HOME", "USER",
@@ -26,6 +26,12 @@ DEFAULT_VARIABLES = (
     "TZ", "LANG", "LANGUAGE", "LC_*",
 )  # fmt: skip
 """Names, and patterns as in a shell."""
+_WHERE = (
+    "PWD", "OLDPWD", "LOGNAME", "SHELL", "HOSTNAME", "HOST", "TMPDIR", "TMP", "TEMP", "TERM", "COLORTERM", "COLUMNS",
+    "LINES", "NO_COLOR", "FORCE_COLOR", "CLICOLOR*", "EDITOR", "PAGER", "DISPLAY", "XDG_*", "SSH_*", "MPL*",
+    "WANDB_*", "MLFLOW_*", "COMET_*", "NEPTUNE_*", "AWS_*", "*_CACHE", "*_CACHE_DIR", "REPRO_HYDRA_*",
+    "HYDRA_FULL_ERROR",
+)  # fmt: skip
 
 
 def chosen_variables(environ: Mapping[str, str], more: Sequence[str] = ()) -> dict[str, str]:
@@ -38,6 +44,21 @@ def chosen_variables(environ: Mapping[str, str], more: Sequence[str] = ()) -> di
         for name, value in sorted(environ.items())
         if name in exact or any(fnmatchcase(name, pattern) for pattern in wild)
     }
+
+
+def is_chosen(name: str, more: Sequence[str] = ()) -> bool:
+    """Whether the record holds the variable of this name, if it is set."""
+    if name.startswith(("SLURM_", "SLURMD_")):
+        return True
+    return any(fnmatchcase(name, pattern) for pattern in (*DEFAULT_VARIABLES, *more))
+
+
+def only_tells_where(name: str) -> bool:
+    """Whether a variable of this name says where somebody sits or where files lie, and is a secret or a switch of ours.
+
+    What is computed must not depend on these; a script that reads them logs, finds its folders, or signs in.
+    """
+    return any(fnmatchcase(name, pattern) for pattern in _WHERE) or is_secret_name(name)
 
 
 def slurm_variables(environ: Mapping[str, str]) -> dict[str, str]:

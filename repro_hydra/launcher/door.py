@@ -183,7 +183,7 @@ class SweepDoor:
             core.close()
         shutil.rmtree(self._paths.queue, ignore_errors=True)
         if self._paths.sweep.exists():
-            self._save(ended_at=utc_now())
+            self._save(ended_at=utc_now(), findings=[*self._record.findings, *self._ignored_seeds()])
             self._tell()
 
     # ------------------------------------------------------------------ the jobs
@@ -311,6 +311,16 @@ class SweepDoor:
     def _save(self, **changes: Any) -> None:
         self._record = msgspec.structs.replace(self._record, **changes)
         write_json(self._paths.sweep, self._record, durable=True)
+
+    def _ignored_seeds(self) -> list[Finding]:
+        from repro_hydra.sweep.ignored_seeds import findings_of_sweep
+
+        found = findings_of_sweep(self._paths.sweep_dir, self._record.jobs, self._options.seed.key)
+        found = waive(found, self._options.allow)
+        for finding in found:
+            if finding.waived is None:
+                say(f"[{finding.id}] {finding.message}")
+        return found
 
     def _tell(self) -> None:
         from repro_hydra.sweep.closing import print_closing_table

@@ -14,6 +14,8 @@ from repro_hydra.record.schema import Manifest, ManifestEntry
 from repro_hydra.record.store import encode, read, write_bytes
 
 _SKIPPED_DIRECTORIES = {f"{RECORD_DIR}-earlier"}
+WEIGHTS = (".pt", ".pth", ".ckpt", ".npz", ".npy", ".safetensors")
+"""How files of weights end."""
 MIRROR_SUFFIX = ".repro"
 _CHUNK_BYTES = 1 << 20
 

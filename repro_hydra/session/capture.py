@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from repro_hydra.config import ReproConf
+from repro_hydra.determinism import initial_environment
 from repro_hydra.environment import capture_environment, list_distributions
-from repro_hydra.environment.variables import chosen_variables
+from repro_hydra.environment.variables import chosen_variables, is_chosen, only_tells_where
 from repro_hydra.record.environment import EnvironmentRecord
 from repro_hydra.record.paths import RunPaths, SweepPaths
 from repro_hydra.record.redact import redact, redact_argv
@@ -107,6 +108,20 @@ def environment_of_this_process(options: ReproConf) -> EnvironmentRecord:
     return capture_environment(
         variables=options.environment.variables, environ=os.environ, distributions=list_distributions()
     )
+
+
+def unrecorded_variables(options: ReproConf) -> Callable[[str, str], bool]:
+    """Tells of a variable (name, value) whether it came from outside and the record will not hold it.
+
+    One that the program has set for itself follows from what is recorded.
+    """
+    from_outside = initial_environment()
+    more = tuple(options.environment.variables)
+
+    def is_unrecorded(name: str, value: str) -> bool:
+        return from_outside.get(name) == value and not (is_chosen(name, more) or only_tells_where(name))
+
+    return is_unrecorded
 
 
 def write_shared_environment(paths: SweepPaths, record: EnvironmentRecord) -> None:

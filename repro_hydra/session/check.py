@@ -129,6 +129,34 @@ def _not_deterministic(options: DeterminismConf) -> list[Finding]:
     return findings
 
 
+def check_sweeper(sweeper: Mapping[str, object] | None) -> list[Finding]:
+    """A sweeper whose choices are drawn, and have no seed: another sweep would try other configurations.
+
+    Parameters
+    ----------
+    sweeper : mapping
+        The node ``hydra.sweeper`` as plain data: Optuna's sampler, Nevergrad's optimizer, Ax's client.
+    """
+    for path in _SEEDS_OF_SWEEPERS:
+        *above, key = path.split(".")
+        node: object = sweeper
+        for name in above:
+            node = node.get(name) if isinstance(node, Mapping) else None
+        if isinstance(node, Mapping) and key in node and node[key] is None:
+            return [
+                Finding(
+                    id=f"sweeper-unseeded:{path}",
+                    severity="blocks",
+                    message=f"hydra.sweeper.{path}: expected a seed, found null: what the sweeper tries would be "
+                    f"drawn anew each time. Give it one: hydra.sweeper.{path}=0",
+                )
+            ]
+    return []
+
+
+_SEEDS_OF_SWEEPERS = ("sampler.seed", "optim.seed", "ax_config.client.random_seed")
+
+
 def _without_effect(options: ReproConf) -> list[str]:
     """Options of the contract that are accepted and not built yet: better refused than believed."""
     environment = EnvironmentConf()

@@ -113,7 +113,11 @@ class Session:
         self._stack.callback(self._late.remove)
         if self._audit is not None:
             self._stack.callback(self._audit.stop)
-            self._keep("audit", partial(self._audit.enter, fresh=process.is_fresh()))
+            unrecorded = capture.unrecorded_variables(self._plan.options)
+            self._keep(
+                "audit",
+                partial(self._audit.enter, fresh=process.is_fresh(), is_unrecorded=unrecorded),
+            )
         process.note_job()
         self._keep("determinism", self._watch.enter)
         self._stack.callback(self._watch.stop)

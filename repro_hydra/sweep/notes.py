@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 
 from repro_hydra.record.schema import JSON, SweepJob
 from repro_hydra.sweep.collect import Collected, RunFacts
 from repro_hydra.sweep.configuration import varying_keys
 from repro_hydra.sweep.group import Group
+from repro_hydra.sweep.ignored_seeds import Repeat, equal_weights, told
 
 _MOST_NAMED = 8
 
@@ -48,6 +50,8 @@ def notes_of_runs(runs: Sequence[RunFacts]) -> list[str]:
     waived = [run for run in runs if run.upheld == "waived"]
     if waived:
         notes.append(f"{len(waived)} of {_count(len(runs), 'run')} upheld by waiver only: {_seeds(waived)}")
+    ignored = equal_weights(Repeat(Path(run.dir), run.seed, run.result) for run in runs)
+    notes += [told(equal) for equal in ignored]
     return [*notes, *differences_of_runs(runs), *_unknown_of_runs(runs)]
 
 

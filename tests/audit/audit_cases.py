@@ -135,6 +135,26 @@ CASES = [
     ),
 ]
 
+VARIABLE = "undeclared-variable"
+CASES += [
+    case("variable", VARIABLE, "return float(os.environ['FAULT_SCALE'])  # <-", "import os"),
+    case("variable-get", VARIABLE, "return os.environ.get('FAULT_SCALE', 1)  # <-", "import os"),
+    case("variable-getenv", VARIABLE, "return os.getenv('FAULT_SCALE')  # <-", "import os"),
+    case("variable-from-import", VARIABLE, "return getenv('FAULT_SCALE')  # <-", "from os import getenv"),
+    case("variable-in", VARIABLE, "return 'FAULT_SCALE' in os.environ  # <-", "import os"),
+    case(
+        "variable-recorded", None, "return os.environ['PATH'], os.environ.get('NOBODY_SETS_IT')", "import os"
+    ),
+    case(
+        "variable-copied",
+        None,
+        "a = dict(os.environ)\nb = os.environ.copy()\nc = {**os.environ, 'X': '1'}\n"
+        "d = {k: v for k, v in os.environ.items()}\nsubprocess.run(['true'], env=d)\n"
+        "return os.path.expandvars('$FAULT_SCALE')",
+        "import os, subprocess",
+    ),
+]
+
 TORCH = "import torch\n"
 TORCH_CASES = [
     case("torch-generator", UNSEEDED, "return torch.Generator()  # <-", TORCH),
@@ -163,6 +183,101 @@ TORCH_CASES = [
         "for workers in (0, 2):\n    for _ in torch.utils.data.DataLoader(first, 2, True, num_workers=workers):\n"
         "        pass\nwith torch.random.fork_rng():\n    torch.rand(1)",
         TORCH,
+    ),
+]
+
+LOADER = "import numpy as np\nimport torch\nfrom torch.utils.data import DataLoader, Dataset\n"
+OWN_GENERATOR = """class Data(Dataset):
+    def __init__(self, seed):
+        self.rng = np.random.default_rng(seed)MARK
+    def __len__(self):
+        return 8
+    def __getitem__(self, index):
+        return DRAW
+"""
+COPIED = "copied-generator"
+TORCH_CASES += [
+    case(
+        "workers-dataset-generator",
+        COPIED,
+        "return [x for x in DataLoader(Data(cfg.seed), 2, num_workers=2)]",
+        LOADER + OWN_GENERATOR.replace("MARK", "  # <-").replace("DRAW", "self.rng.random()"),
+    ),
+    case(
+        "workers-module-generator",
+        COPIED,
+        "return [x for x in DataLoader(Data(cfg.seed), 2, num_workers=2)]",
+        LOADER
+        + "RNG = np.random.default_rng(3)  # <-\n"
+        + OWN_GENERATOR.replace("MARK", "").replace("DRAW", "RNG.random()"),
+    ),
+    case(
+        "workers-generator-in-a-subset",
+        COPIED,
+        "part = torch.utils.data.Subset(Data(cfg.seed), range(8))\n"
+        "return [x for x in DataLoader(part, 2, num_workers=2)]",
+        LOADER + OWN_GENERATOR.replace("MARK", "  # <-").replace("DRAW", "self.rng.random()"),
+    ),
+    case(
+        "workers-generator-not-drawn",
+        None,
+        "return [x for x in DataLoader(Data(cfg.seed), 2, num_workers=2)]",
+        LOADER + OWN_GENERATOR.replace("MARK", "").replace("DRAW", "torch.rand(1) + np.random.rand()"),
+    ),
+    case(
+        "workers-generator-of-their-own",
+        None,
+        "return [x for x in DataLoader(Data(cfg.seed), 2, num_workers=2, worker_init_fn=fresh)]",
+        LOADER
+        + OWN_GENERATOR.replace("MARK", "").replace("DRAW", "self.rng.random()")
+        + "def fresh(number):\n"
+        "    data = torch.utils.data.get_worker_info().dataset\n"
+        "    data.rng = np.random.default_rng([torch.initial_seed(), number])\n",
+    ),
+    case(
+        "one-worker",
+        None,
+        "return [x for x in DataLoader(Data(cfg.seed), 2, num_workers=1)]",
+        LOADER + OWN_GENERATOR.replace("MARK", "").replace("DRAW", "self.rng.random()"),
+    ),
+]
+GYM = "import gymnasium\n"
+GYM_CASES = [
+    case(
+        "gym-reset",
+        UNSEEDED,
+        "env = gymnasium.make('CartPole-v1')\nreturn env.reset()  # <-",
+        GYM,
+    ),
+    case(
+        "gym-action-space",
+        UNSEEDED,
+        "env = gymnasium.make('CartPole-v1')\nenv.reset(seed=cfg.seed)\n"
+        "for _ in range(3):\n    env.step(env.action_space.sample())  # <-",
+        GYM,
+    ),
+    case(
+        "gym-vector",
+        UNSEEDED,
+        "envs = gymnasium.make_vec('CartPole-v1', num_envs=2, vectorization_mode='sync')\nreturn envs.reset()  # <-",
+        GYM,
+    ),
+    case(
+        "gym-async",
+        UNSEEDED,
+        "envs = gymnasium.make_vec('CartPole-v1', num_envs=2, vectorization_mode='async')\n"
+        "envs.reset()  # <-\nenvs.close()",
+        GYM,
+    ),
+    case(
+        "gym-seeded",
+        None,
+        "env = gymnasium.make('CartPole-v1')\nenv.action_space.seed(cfg.seed)\nenv.reset(seed=cfg.seed)\n"
+        "for _ in range(60):\n    if any(env.step(env.action_space.sample())[2:4]):\n        env.reset()\n"
+        "envs = gymnasium.make_vec('CartPole-v1', num_envs=2, vectorization_mode='sync')\n"
+        "envs.action_space.seed(cfg.seed)\nenvs.reset(seed=cfg.seed)\nenvs.step(envs.action_space.sample())\n"
+        "envs.reset()",
+        GYM,
     ),
 ]
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from audit_cases import CASES, TOP_CASES, TORCH_CASES, Case
+from audit_cases import CASES, GYM_CASES, TOP_CASES, TORCH_CASES, Case
 
 SEED = 5
 RUNNER = Path(__file__).with_name("audit_runner.py")
@@ -26,6 +27,7 @@ def audited(folder: Path, cases: list[Case]) -> dict[str, Findings]:
         text=True,
         timeout=120,
         cwd=folder,
+        env={**os.environ, "FAULT_SCALE": "2"},
     )
     assert done.returncode == 0, done.stderr
     answer = json.loads(done.stdout)
@@ -61,6 +63,18 @@ def test_in_the_task(case: Case, plain: dict[str, Findings]) -> None:
 def test_in_a_task_with_torch(case: Case, with_torch: dict[str, Findings]) -> None:
     """The same with torch's."""
     check(case, with_torch[case.name])
+
+
+@pytest.fixture(scope="module")
+def with_gymnasium(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Findings]:
+    pytest.importorskip("gymnasium", reason="an extra of the tests")
+    return audited(tmp_path_factory.mktemp("gym"), GYM_CASES)
+
+
+@pytest.mark.parametrize("case", GYM_CASES, ids=lambda case: case.name)
+def test_in_a_task_with_gymnasium(case: Case, with_gymnasium: dict[str, Findings]) -> None:
+    """Environments and spaces that are used before somebody has seeded them."""
+    check(case, with_gymnasium[case.name])
 
 
 @pytest.mark.parametrize("case", TOP_CASES, ids=lambda case: case.name)

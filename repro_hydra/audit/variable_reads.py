@@ -1,0 +1,76 @@
+"""Environment variables that the user's code reads, and whose values the record does not hold.
+
+Libraries read variables by the hundred; only what a line of the user's asks for by name is looked at. Whoever copies
+the whole environment (for a child process) asks for none.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from repro_hydra.patches import Patches
+from repro_hydra.sites import callers, is_users, site_of
+
+if TYPE_CHECKING:
+    from repro_hydra.audit.watch import SeedingAudit
+
+IsUnrecorded = Callable[[str, str], bool]
+"""Whether a variable of this name and value is an input that the record does not hold."""
+_FOR_OTHERS = (f"{os.sep}os.py", "<frozen os>", f"{os.sep}_collections_abc.py", "<frozen _collections_abc>")
+
+
+def install(audit: SeedingAudit, patches: Patches, is_unrecorded: IsUnrecorded) -> None:
+    """Replace how ``os.environ`` answers; ``os.getenv`` and ``.get`` go through the same."""
+    from repro_hydra.audit.watch import caller_of_hook
+
+    kind: Any = type(os.environ)
+    get, iterate = kind.__getitem__, kind.__iter__
+    settled: set[str] = set()
+    copying: set[tuple[str, int]] = set()
+
+    def getitem(self: Any, name: str) -> str:
+        value: str = get(self, name)
+        if self is not os.environ or name in settled or audit.sleeping():
+            return value
+        with audit.inside():
+            if not is_unrecorded(name, value):
+                settled.add(name)
+                return value
+            frame = _asking(caller_of_hook())
+            if frame is not None and _line(frame) not in copying:
+                site = site_of(frame, audit.start)
+                audit.add(
+                    f"undeclared-variable:{name}@{site}",
+                    "may_change_bits",
+                    f"{site}: the environment variable {name} is read, and the record does not hold its value. "
+                    f"Put it into the config (${{oc.env:{name}}}), or have it recorded: "
+                    f"hydra.callbacks.repro.environment.variables='[{name}]'",
+                    site,
+                )
+        return value
+
+    def iter_(self: Any) -> Any:
+        if self is os.environ and not audit.sleeping():
+            frame = _asking(caller_of_hook())
+            if frame is not None:
+                copying.add(_line(frame))
+        return iterate(self)
+
+    patches.attribute(kind, "__getitem__", getitem)
+    patches.attribute(kind, "__iter__", iter_)
+
+
+def _asking(frame: FrameType) -> FrameType | None:
+    """The user's frame that asks; None where a library does."""
+    for caller in callers(frame):
+        filename = caller.f_code.co_filename
+        if not filename.endswith(_FOR_OTHERS):
+            return caller if is_users(filename) else None
+    return None
+
+
+def _line(frame: FrameType) -> tuple[str, int]:
+    return frame.f_code.co_filename, frame.f_lineno
