@@ -21,9 +21,13 @@ from omegaconf import DictConfig, OmegaConf
 from repro_hydra.composed import env_set, select
 from repro_hydra.config import Mode, ReproConf
 from repro_hydra.groups import check_groups
+from repro_hydra.launcher.batch_script import setup_lines
 from repro_hydra.launcher.directories import job_directory, shared_directories
 from repro_hydra.launcher.frozen import FrozenConfigLoader
+from repro_hydra.launcher.hosts import this_host
+from repro_hydra.launcher.returns import Submitted
 from repro_hydra.launcher.spec import JobDied, JobNotStarted
+from repro_hydra.launcher.submitted import RankFailed, Submissions
 from repro_hydra.launcher.task import IsolatedTask, JobStart, RecordedTask, required_at_start
 from repro_hydra.program import NoProgram, Program
 from repro_hydra.record.code import CodeRecord
@@ -43,6 +47,8 @@ from repro_hydra.session.promise import weakened
 from repro_hydra.session.say import say
 
 BASIC = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
+SLURM = "hydra_plugins.hydra_submitit_launcher.submitit_launcher.SlurmLauncher"
+SUBMITIT = (SLURM, "hydra_plugins.hydra_submitit_launcher.submitit_launcher.LocalLauncher")
 
 
 class SweepDoor:
@@ -157,8 +163,18 @@ class SweepDoor:
             launcher = self._original_launcher(hydra_context=context, task_function=task, config=config)
             if _isolates_itself(target):
                 launcher.core.job_start = self._start
+            elif self._isolates and str(target) == SLURM:
+                self._prepare_nodes(launcher)
         self._launcher = launcher
         return _WatchedLauncher(launcher, self, loader, config)
+
+    def _prepare_nodes(self, launcher: Any) -> None:
+        """Put our lines into the batch script, after the user's own."""
+        ours = setup_lines(
+            self._start.required, self._paths.sweep_dir.absolute(), sys.executable, self._plan.cwd
+        )
+        launcher.params["setup"] = [*(launcher.params.get("setup") or []), *ours]
+        self._start.submitter = this_host(os.environ)
 
     def undo(self) -> None:
         """No job was started: take away the directories that were made for the sweep, innermost first."""
@@ -281,13 +297,29 @@ class SweepDoor:
             kept.rename(queue)
         say(f"an earlier sweep's record was put aside: {target}")
 
+    @property
+    def waits(self) -> bool:
+        """Whether this process stays until the jobs have ended."""
+        return self._options.wait
+
+    def note_submitted(self, ids: Sequence[str], first: int) -> None:
+        """Keep what the cluster calls the jobs, so that they can be asked after without this process."""
+        names = dict(enumerate(ids, start=first))
+        jobs = [
+            msgspec.structs.replace(job, job_id=names[job.num]) if job.num in names else job
+            for job in self._record.jobs
+        ]
+        arrays = [*self._record.slurm_job_ids, *(name.partition("_")[0] for name in ids)]
+        on_slurm = self._plan.launcher == "submitit_slurm" or self._start.submitter is not None
+        self._save(jobs=jobs, slurm_job_ids=list(dict.fromkeys(arrays)) if on_slurm else [])
+
     def note_results(self, results: Sequence[JobReturn], first: int) -> None:
         """What became of a batch's jobs."""
         ended: dict[int, JobReturn] = dict(enumerate(results, start=first))
         jobs = []
         for job in self._record.jobs:
             result = ended.get(job.num)
-            if result is not None and not isinstance(result._return_value, JobNotStarted):
+            if result is not None and not isinstance(result._return_value, (JobNotStarted, Submitted)):
                 completed = result.status is JobStatus.COMPLETED
                 job = msgspec.structs.replace(job, status="completed" if completed else "failed")
                 self._finish_dead(job, result)
@@ -297,13 +329,13 @@ class SweepDoor:
     def _finish_dead(self, job: SweepJob, result: JobReturn) -> None:
         """A job that was killed could not write its own end."""
         error = result._return_value
-        if not isinstance(error, JobDied) or job.dir is None:
+        if not isinstance(error, (JobDied, RankFailed)) or job.dir is None:
             return
         path = RunPaths(self._paths.sweep_dir / job.dir).run
         try:
             run = read(path, RunRecord)
-            if run.status in ("created", "running"):
-                info = ErrorInfo(type="JobDied", message=str(error))
+            if run.status in ("created", "running") or isinstance(error, RankFailed):
+                info = ErrorInfo(type=type(error).__name__, message=str(error))
                 update(path, {"status": "failed", "error": info, "ended_at": utc_now(), "upheld": "no"})
         except (RecordError, OSError) as problem:
             say(f"job {job.num}: its end could not be recorded ({problem})")
@@ -368,9 +400,21 @@ class _WatchedLauncher(Launcher):
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         self._door.plan_jobs(self._loader, self._config, job_overrides, initial_job_idx)
-        results: Sequence[JobReturn] = self._inner.launch(job_overrides, initial_job_idx=initial_job_idx)
+        with self._submissions(job_overrides, initial_job_idx):
+            results: Sequence[JobReturn] = self._inner.launch(job_overrides, initial_job_idx=initial_job_idx)
         self._door.note_results(results, initial_job_idx)
         return results
+
+    def _submissions(
+        self, job_overrides: Sequence[Sequence[str]], first: int
+    ) -> contextlib.AbstractContextManager[None]:
+        if self._config.hydra.launcher.get("_target_") not in SUBMITIT:
+            return contextlib.nullcontext()
+        return Submissions(
+            lambda number: self._loader.load_sweep_config(self._config, list(job_overrides[number])),
+            lambda ids: self._door.note_submitted(ids, first),
+            wait=self._door.waits,
+        ).watched()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)

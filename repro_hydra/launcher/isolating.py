@@ -26,6 +26,7 @@ from repro_hydra.determinism.interpreter import READ_AT_LIBRARY_LOAD
 from repro_hydra.launcher.anew import task_id
 from repro_hydra.launcher.pickling import dumps
 from repro_hydra.launcher.pool import CleanProcess, Ended, JobPool, can_fork, libraries_to_preload
+from repro_hydra.launcher.returns import failed_return
 from repro_hydra.launcher.slots import gpus_here, share_gpus
 from repro_hydra.launcher.spec import JobDied, JobNotStarted, JobSpec, describe_exit, read_outcome, write_spec
 from repro_hydra.launcher.task import JobStart, RecordedTask
@@ -220,7 +221,7 @@ class _Batch:
                 self._finish(job, ended)
         for job in waiting:
             text = "not started: an earlier job failed, and hydra.launcher.stop_at_failure is on"
-            job.outcome = _failure(job, JobNotStarted(f"job {job.label()} was {text}"))
+            job.outcome = failed_return(job.config, JobNotStarted(f"job {job.label()} was {text}"))
 
     def _begin(self, job: _Job, slot: int) -> None:
         job.slot, job.started = slot, time.monotonic()
@@ -255,9 +256,9 @@ class _Batch:
         try:
             outcome = read_outcome(outcome_path)
         except FileNotFoundError:
-            outcome = _failure(job, JobDied(f"job {job.label()} {describe_exit(ended.code)}"))
+            outcome = failed_return(job.config, JobDied(f"job {job.label()} {describe_exit(ended.code)}"))
         except BaseException as error:  # noqa: BLE001 (SystemExit in a job is that job's failure, not the sweep's)
-            outcome = _failure(job, error)
+            outcome = failed_return(job.config, error)
         assert isinstance(outcome, JobReturn)
         job.outcome = outcome
         self._done += 1
@@ -286,16 +287,3 @@ class _Batch:
             except BaseException:
                 self._pool.stop_all(signal.SIGTERM)
                 raise
-
-
-def _failure(job: _Job, error: BaseException) -> JobReturn:
-    """The `JobReturn` of a job that gave none."""
-    result = JobReturn()
-    result.overrides = list(job.config.hydra.overrides.task)
-    result.cfg = job.config
-    result.status = JobStatus.FAILED
-    result.task_name = job.config.hydra.job.name
-    result.return_value = (
-        error if isinstance(error, Exception) else JobDied(f"{type(error).__name__}: {error}")
-    )
-    return result

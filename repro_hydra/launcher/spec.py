@@ -43,6 +43,10 @@ class JobDied(RuntimeError):
     """A job's process ended without giving anything back."""
 
 
+class JobExited(RuntimeError):
+    """A job left by ``sys.exit`` or an interrupt: an end of the job, and never of the worker that ran it."""
+
+
 class JobNotStarted(RuntimeError):
     """A job was left out, since an earlier one had failed."""
 
@@ -58,14 +62,17 @@ def read_spec(path: Path) -> JobSpec:
 
 
 def write_outcome(path: Path, value: Any, error: BaseException | None, *, main_by_reference: bool) -> None:
-    """Write what the job gave back; what cannot travel is replaced by its description."""
-    if error is not None:
-        outcome = _travelling_error(error, main_by_reference)
-    else:
-        outcome = _travelling_value(value, main_by_reference)
+    """Write what the job gave back."""
     temporary = path.with_suffix(".part")
-    temporary.write_bytes(outcome)
+    temporary.write_bytes(pack_outcome(value, error, main_by_reference=main_by_reference))
     temporary.replace(path)
+
+
+def pack_outcome(value: Any, error: BaseException | None, *, main_by_reference: bool) -> bytes:
+    """What a job gave back, so that it can travel; what cannot is replaced by its description."""
+    if error is not None:
+        return _travelling_error(error, main_by_reference)
+    return _travelling_value(value, main_by_reference)
 
 
 def read_outcome(path: Path) -> Any:
@@ -76,7 +83,12 @@ def read_outcome(path: Path) -> Any:
     FileNotFoundError
         The process ended before it wrote anything.
     """
-    value, error, text = loads(path.read_bytes())
+    return unpack_outcome(path.read_bytes())
+
+
+def unpack_outcome(data: bytes) -> Any:
+    """The value that `pack_outcome` packed; raises the error that it did."""
+    value, error, text = loads(data)
     if error is None:
         return value
     error.__cause__ = RemoteTraceback(text)

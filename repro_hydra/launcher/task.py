@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,9 @@ class RecordedTask:
     def with_task(self, task: TaskFunction | None) -> RecordedTask:
         return RecordedTask(task, self.plan, self.identity)
 
+    def with_plan(self, plan: Plan) -> RecordedTask:
+        return RecordedTask(self.task, plan, self.identity)
+
 
 class IsolatedTask:
     """What the workers of another launcher (joblib, submitit) run: it starts the job's own process.
@@ -93,9 +97,31 @@ class IsolatedTask:
         self.launch = launch
 
     def __call__(self, config: DictConfig) -> Any:
+        from repro_hydra.launcher.in_place import is_the_jobs_own, run_in_this_process
+        from repro_hydra.launcher.spec import JobExited
         from repro_hydra.launcher.worker import run_in_own_process
+        from repro_hydra.session.ending import Terminated
 
-        return run_in_own_process(self.recorded, self.launch, config, dict(os.environ))
+        recorded = self._on_this_host()
+        try:
+            if is_the_jobs_own(self.launch):
+                return run_in_this_process(recorded, self.launch, config)
+            return run_in_own_process(recorded, self.launch, config, dict(os.environ))
+        except Terminated:
+            raise  # this worker itself is to end
+        except (SystemExit, KeyboardInterrupt) as error:
+            raise JobExited(f"{type(error).__name__}: {error}") from error
+
+    def _on_this_host(self) -> RecordedTask:
+        """The task, with what this machine has that the sweep's others have not."""
+        plan, submitter = self.recorded.plan, self.launch.submitter
+        if submitter is None or plan.sweep is None or "SLURM_JOB_ID" not in os.environ:
+            return self.recorded
+        from repro_hydra.launcher.hosts import host_findings, this_host
+
+        required = self.launch.required_for(HydraConfig.instance().cfg)  # type: ignore[arg-type]
+        found = host_findings(submitter, this_host(os.environ), Path(plan.sweep.sweep_dir), required)
+        return self.recorded.with_plan(replace(plan, findings=(*plan.findings, *found)))
 
 
 def exit_as_return(task: TaskFunction) -> TaskFunction:
@@ -127,6 +153,13 @@ class JobStart:
         self.argv = argv
         self.required = required
         """By the options of the sweep; those of a job may differ."""
+        self.interpreter_flags = [
+            flag
+            for flag in subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
+            if flag not in ("-u", "-E", "-I", "-R")
+        ]
+        self.submitter: Any = None
+        """`hosts.HostFacts` of the machine that the sweep was started on; only where jobs run on others."""
 
     def required_for(self, config: DictConfig) -> dict[str, str]:
         """The variables that the job with this config, hydra node included, must start with."""

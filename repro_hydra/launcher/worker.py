@@ -70,6 +70,33 @@ class TaskWork:
         return exit_as_return(recorded)(task_config)
 
 
+def work_of(recorded: RecordedTask, start: JobStart, config: DictConfig) -> TaskWork:
+    """What is to be done of the job that Hydra's `run_job` has prepared in this worker."""
+    hydra_config: Any = HydraConfig.instance().cfg
+    assert hydra_config is not None
+    whole: DictConfig = copy.deepcopy(hydra_config)
+    program: Program | None = start.program
+    if program is None:
+        with read_write(whole), open_dict(whole):
+            whole.merge_with(config)
+    frozen = frozen_config_path(recorded, list(hydra_config.hydra.overrides.task))
+    payload: bytes | DictConfig = frozen.read_bytes() if program is not None and frozen.is_file() else whole
+    return TaskWork(
+        recorded=recorded.with_task(None) if program is not None else recorded,
+        config=payload,
+        job_id=str(hydra_config.hydra.job.id),
+        job_num=hydra_config.hydra.job.num,
+        output_dir=hydra_config.hydra.runtime.output_dir,
+        working_dir=os.getcwd(),  # noqa: PTH109
+        singletons=Singleton.get_state() if program is None else None,
+    )
+
+
+def argv_of(start: JobStart) -> list[str]:
+    """The ``sys.argv`` of the job that Hydra has prepared in this worker."""
+    return job_argv(start.argv, list(HydraConfig.get().overrides.task))
+
+
 def run_in_own_process(
     recorded: RecordedTask, start: JobStart, config: DictConfig, environ: dict[str, str]
 ) -> Any:
@@ -82,29 +109,13 @@ def run_in_own_process(
     Exception
         Whatever the task raised.
     """
-    hydra_config: Any = HydraConfig.instance().cfg
-    assert hydra_config is not None
-    whole: DictConfig = copy.deepcopy(hydra_config)
     program: Program | None = start.program
-    if program is None:
-        with read_write(whole), open_dict(whole):
-            whole.merge_with(config)
-    frozen = frozen_config_path(recorded, list(hydra_config.hydra.overrides.task))
-    payload: bytes | DictConfig = frozen.read_bytes() if program is not None and frozen.is_file() else whole
-    work = TaskWork(
-        recorded=recorded.with_task(None) if program is not None else recorded,
-        config=payload,
-        job_id=str(hydra_config.hydra.job.id),
-        job_num=hydra_config.hydra.job.num,
-        output_dir=hydra_config.hydra.runtime.output_dir,
-        working_dir=os.getcwd(),  # noqa: PTH109
-        singletons=Singleton.get_state() if program is None else None,
-    )
-    required = start.required_for(hydra_config)
+    work = work_of(recorded, start, config)
+    required = start.required_for(HydraConfig.instance().cfg)  # type: ignore[arg-type]
     spec = JobSpec(
         program=program,
         task=recorded.identity,
-        argv=job_argv(start.argv, list(hydra_config.hydra.overrides.task)),
+        argv=argv_of(start),
         cwd=recorded.plan.cwd,
         environ={**environ, **required},
         work=dumps(work, main_by_reference=program is not None),

@@ -146,6 +146,8 @@ class SweepJob(Part, frozen=True, kw_only=True):
     """Relative to the sweep directory; None where only the cluster will know it."""
     seed: JSON = None
     status: Literal["planned", "completed", "failed"] = "planned"
+    job_id: str | None = None
+    """What the cluster calls the job (``12_3``), where it runs on one."""
 
 
 class SweepRecord(Part, frozen=True, kw_only=True):

@@ -15,7 +15,14 @@ from repro_hydra.record.schema import ErrorInfo, Status
 
 
 class Terminated(SystemExit):
-    """SIGTERM, raised in the main thread so that the job's own cleanup and ours run."""
+    """SIGTERM, raised in the main thread so that the job's own cleanup and ours run.
+
+    A cluster also sends SIGUSR2, some time before it takes the machine away.
+    """
+
+    def __init__(self, signum: int = signal.SIGTERM) -> None:
+        super().__init__(128 + signum)
+        self.signum = signum
 
 
 @contextmanager
@@ -31,7 +38,7 @@ def terminating() -> Iterator[None]:
         if os.getpid() != owner:  # a forked child: it has nothing to finish
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             os.kill(os.getpid(), signal.SIGTERM)
-        raise Terminated(128 + signal.SIGTERM)
+        raise Terminated
 
     signal.signal(signal.SIGTERM, terminate)
     try:
@@ -48,7 +55,11 @@ def ending(error: BaseException | None) -> tuple[Status, ErrorInfo | None]:
     if error is None:
         return "completed", None
     if isinstance(error, (KeyboardInterrupt, Terminated)):
-        name = "SIGTERM" if isinstance(error, Terminated) else "KeyboardInterrupt"
+        if isinstance(error, KeyboardInterrupt):
+            return "interrupted", ErrorInfo(type="KeyboardInterrupt", message="interrupted from outside")
+        name = signal.Signals(error.signum).name
+        if "SLURM_JOB_ID" in os.environ:
+            return "preempted", ErrorInfo(type=name, message="Slurm takes the job's node back")
         return "interrupted", ErrorInfo(type=name, message="interrupted from outside")
     if isinstance(error, SystemExit) and error.code in (None, 0):
         return "completed", None

@@ -169,7 +169,7 @@ def test_the_heart_survives_a_full_disk_and_stops_for_good() -> None:
         (SystemExit(2), "failed", "SystemExit"),
         (SystemExit("why"), "failed", "SystemExit"),
         (KeyboardInterrupt(), "interrupted", "KeyboardInterrupt"),
-        (Terminated(143), "interrupted", "SIGTERM"),
+        (Terminated(), "interrupted", "SIGTERM"),
         (ValueError("x"), "failed", "ValueError"),
     ],
 )

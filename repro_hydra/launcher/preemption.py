@@ -1,0 +1,87 @@
+"""When the cluster takes a job's node back: the job ends in order, and is queued again.
+
+Submitit's own handlers requeue from within the signal, whatever the task is at. Here the signal unwinds the task first,
+so that a checkpoint is made and the record says how it ended; then submitit requeues as it would have.
+
+SIGUSR2 comes ahead of a time limit or by hand, and submitit asks Slurm to queue the job again. SIGTERM comes with the
+preemption of a partition (Slurm queues the job again by itself) and with ``scancel`` (it does not).
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from repro_hydra.record.paths import RunPaths
+from repro_hydra.record.schema import ErrorInfo
+from repro_hydra.record.store import RecordError, update
+from repro_hydra.record.times import utc_now
+from repro_hydra.session.ending import Terminated
+from repro_hydra.session.say import say
+
+TAKEN_BACK_BY = (signal.SIGTERM, signal.SIGUSR2)
+
+
+@contextmanager
+def requeued_when_taken_back(run_dir: str) -> Iterator[None]:
+    """Around a job in submitit's process: unwind it at the first of `TAKEN_BACK_BY`, then requeue it.
+
+    Raises
+    ------
+    Terminated
+        After SIGTERM: this process is to end.
+    submitit.core.utils.UncompletedJobError
+        Submitit does not queue the job again, and says why (it has timed out too many times).
+    """
+    submitits: dict[int, Any] = {signum: signal.getsignal(signum) for signum in TAKEN_BACK_BY}
+    take = _take_once()
+    for signum in TAKEN_BACK_BY:
+        signal.signal(signum, take)
+    try:
+        yield
+    except Terminated as error:
+        requeue = submitits[error.signum] if error.signum == signal.SIGUSR2 else None
+        if not callable(requeue):
+            raise
+        _requeue(requeue, error, run_dir)
+    finally:
+        for taken_back_by, handler in submitits.items():
+            signal.signal(taken_back_by, handler)
+
+
+def _take_once() -> Callable[[int, FrameType | None], None]:
+    """A handler that unwinds the main thread once; what comes after must not disturb the unwinding."""
+    owner = os.getpid()
+    taken: list[int] = []
+
+    def take(signum: int, _frame: FrameType | None) -> None:
+        if os.getpid() != owner:  # a forked child: it has nothing to finish
+            signal.signal(signum, signal.SIG_DFL)
+            os.kill(os.getpid(), signum)
+        if not taken:
+            taken.append(signum)
+            raise Terminated(signum)
+
+    return take
+
+
+def _requeue(requeue: Callable[[int, None], None], error: Terminated, run_dir: str) -> None:
+    """Have submitit queue the job again; it leaves by SystemExit once it has."""
+    try:
+        requeue(error.signum, None)
+    except SystemExit:
+        raise error from None
+    except Exception as refusal:
+        path = RunPaths(Path(run_dir)).run
+        info = ErrorInfo(type=type(refusal).__name__, message=str(refusal))
+        try:
+            update(path, {"status": "failed", "error": info, "ended_at": utc_now()})
+        except (RecordError, OSError) as problem:
+            say(f"{path}: could not be brought up to date ({problem})")
+        raise
+    raise error
