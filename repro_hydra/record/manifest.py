@@ -9,7 +9,7 @@ from pathlib import Path
 
 import blake3
 
-from repro_hydra.record.paths import RECORD_DIR, TRACKING, RunPaths
+from repro_hydra.record.paths import LOCK, RECORD_DIR, TRACKING, RunPaths
 from repro_hydra.record.schema import Manifest, ManifestEntry
 from repro_hydra.record.store import encode, read, write_bytes
 
@@ -81,5 +81,5 @@ def _files(paths: RunPaths) -> Iterator[Path]:
             path = here / name
             if path == paths.manifest or (here == paths.record and name.endswith(".tmp")):
                 continue
-            if not is_mirror(name):
+            if not is_mirror(name) and not (here == paths.run_dir and name.startswith(LOCK)):
                 yield path

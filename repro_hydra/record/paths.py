@@ -7,6 +7,8 @@ from pathlib import Path
 
 RECORD_DIR = ".repro"
 TRACKING = "tracking"
+LOCK = f"{RECORD_DIR}-lock"
+"""Who writes in a run directory; gone when its run has ended."""
 
 
 @dataclass(frozen=True, slots=True)

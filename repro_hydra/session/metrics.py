@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,17 @@ RESERVED = ("step", "time")
 
 
 class MetricsLog:
-    """Appends metrics to a file; each line is one write, so a killed job leaves whole lines."""
+    """Appends metrics to a file; each line is one write, so a killed job leaves whole lines.
 
-    def __init__(self, path: Path) -> None:
+    Parameters
+    ----------
+    before_write : callable, optional
+        Called before each line: it does not return where this process may write no more.
+    """
+
+    def __init__(self, path: Path, before_write: Callable[[], None] = lambda: None) -> None:
         self._path = path
+        self._before_write = before_write
         self._lock = threading.Lock()
         self._handle: int | None = None
         self._next_step = 0
@@ -61,6 +68,7 @@ class MetricsLog:
             line = msgspec.json.encode({"step": number, "time": utc_now(), **values}) + b"\n"
             if self._handle is None:
                 self._handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+            self._before_write()
             os.write(self._handle, line)
             self.last.update(values)
         return number

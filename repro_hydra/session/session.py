@@ -35,6 +35,7 @@ from repro_hydra.session.ending import ending, terminating
 from repro_hydra.session.findings import NOT_BEGUN, Misuse, Refused, blockers, judge, waive, waived_ids
 from repro_hydra.session.heartbeat import Heartbeat
 from repro_hydra.session.joblog import JobLog
+from repro_hydra.session.lock import NO_LINKS, Held, WriterLock
 from repro_hydra.session.metrics import MetricsLog
 from repro_hydra.session.plan import Job, Plan
 from repro_hydra.session.promise import weakened
@@ -87,6 +88,8 @@ class Session:
         self._data: JobData | None = None
         self._trackers: TrackersBeside | None = None
         self._log: JobLog | None = None
+        self._lock: WriterLock | None = None
+        self._claimed = False
         self._returned: Any = None
         self._given: dict[str, JSON] = {}
         self._seeds: dict[str, int | None] = {}
@@ -127,7 +130,7 @@ class Session:
         self._stack.enter_context(terminating())
         if self._paths is not None:
             self._stack.enter_context(process.announced(self._job.run_dir))
-            self._metrics = MetricsLog(self._paths.metrics)
+            self._metrics = MetricsLog(self._paths.metrics, self._check_writer)
             self._stack.callback(self._metrics.close)
         self._save(status="running", started_at=utc_now(), heartbeat_at=utc_now())
         self._mirror()
@@ -186,15 +189,39 @@ class Session:
     def _claim(self) -> None:
         assert self._paths is not None
         try:
+            self._paths.run_dir.mkdir(parents=True, exist_ok=True)
+            self._become_writer()
             kept = claim_record(self._paths)
+            self._claimed = True
             self._save()
-        except FileExistsError as error:
+        except (FileExistsError, Held) as error:
             raise Misuse(str(error)) from None
         except OSError as error:
             self._lose_record(error)
             return
         if kept is not None:
             say(f"an earlier run's record in {self._job.run_dir} was put aside: {kept}")
+
+    def _become_writer(self) -> None:
+        lock = WriterLock(self._job.run_dir, os.environ)
+        try:
+            lock.acquire()
+        except OSError as error:
+            if error.errno not in NO_LINKS:
+                raise
+            message = (
+                f"{self._job.run_dir}: nothing keeps a second process from writing there, since its file system "
+                f"has no hard links ({error.strerror})"
+            )
+            self._findings.append(Finding(id="no-writer-lock", severity="blocks", message=message))
+            return
+        self._lock = lock
+        if lock.replaced is not None:
+            say(f"{self._job.run_dir}: taken over from {lock.replaced}")
+
+    def _give_back(self) -> None:
+        if self._lock is not None:
+            self._keep("lock", self._lock.release)
 
     def _lose_record(self, error: OSError) -> None:
         message = f"{self._job.run_dir}: the record cannot be written ({error.strerror or error})"
@@ -269,6 +296,11 @@ class Session:
     def owns_process(self) -> bool:
         return os.getpid() == self._pid
 
+    def _check_writer(self) -> None:
+        """Ends this process where another has taken the run directory over."""
+        if self._lock is not None:
+            self._lock.check()
+
     def returned(self, value: Any) -> None:
         """What the task returned."""
         self._returned = value
@@ -302,6 +334,7 @@ class Session:
     ) -> None:
         if not self.owns_process():  # a forked child that unwinds through here
             return
+        self._check_writer()
         duration_s = time.perf_counter() - self._clock
         self._keep("determinism", self._watch.probe_exit)
         self._findings += self._watch.change_findings()
@@ -339,6 +372,7 @@ class Session:
         if paths is not None:
             self._keep("vouch", lambda: vouch(paths, self.run.run_id, user_key(os.environ)))
             digest = self._keep("manifest", lambda: write_manifest(paths))
+        self._give_back()
         self._tell(digest)
         if self._trackers is not None:
             for line in self._trackers.finish(hurry=status in ("interrupted", "preempted")):
@@ -360,7 +394,8 @@ class Session:
     def _abandon(self, error: BaseException) -> None:
         """The job never began: say so in the record, and give everything back."""
         self._stack.close()
-        if self._paths is None or not self._paths.run.exists():
+        if self._paths is None or not self._claimed:  # a record there is another's
+            self._give_back()
             return
         status, info = ending(error)
         if isinstance(error, (Refused, Misuse)) and info is not None:
@@ -376,6 +411,7 @@ class Session:
                 upheld=judge(self._findings, self._plan.mode),
             ),
         )
+        self._give_back()
 
     def _tell(self, digest: str | None) -> None:
         run = self.run
@@ -434,6 +470,7 @@ class Session:
             self.run, findings=list(self._findings), waived=waived_ids(self._findings), **changes
         )
         if self._paths is not None:
+            self._check_writer()
             write_json(self._paths.run, self.run, durable=durable)
 
     def _keep(self, what: str, action: Callable[[], Any]) -> Any:

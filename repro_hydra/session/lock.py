@@ -1,0 +1,261 @@
+"""One writer for a directory: a lock that a crashed owner does not hold for ever, and that fences a lost one off.
+
+Made of hard links and whole-file replacements only, which NFS has too (``flock`` is often local to a machine there).
+The rules and their limits are in docs/design/one-writer.md.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import msgspec
+
+from repro_hydra.record.paths import LOCK
+from repro_hydra.record.status import process_is_alive
+from repro_hydra.record.store import write_bytes
+from repro_hydra.session import process
+from repro_hydra.session.say import say
+
+BEAT_S = 2.0
+"""How often an owner shows that it lives, and looks whether it still is the owner."""
+LEASE_S = 10.0
+"""How long a replaced owner is waited for, until it must have noticed."""
+SILENCE_S = 60.0
+"""How long an owner on another machine must show no life before its lock is taken over."""
+FENCED_STATUS = 75
+NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EMLINK)
+"""What `os.link` answers on a file system without hard links."""
+
+
+class Owner(msgspec.Struct, frozen=True, kw_only=True):
+    """Who holds a lock."""
+
+    token: str
+    host: str
+    pid: int
+    pid_started_at: float
+    slurm_job: str | None = None
+    slurm_attempt: int = 0
+    """How often Slurm had queued that job again."""
+
+    def __str__(self) -> str:
+        job = f", Slurm job {self.slurm_job}" if self.slurm_job else ""
+        return f"process {self.pid} on {self.host}{job}"
+
+
+class Held(Exception):
+    """Another process owns the directory; its text is the message for the user."""
+
+
+class WriterLock:
+    """The right to write in `directory`.
+
+    Parameters
+    ----------
+    environ : mapping
+        Tells whether this process is an attempt of a Slurm job: a later attempt replaces an earlier one.
+    leave : callable, optional
+        What a replaced owner does instead of ending its process at once.
+    silence_s, lease_s, beat_s : float
+        `SILENCE_S`, `LEASE_S` and `BEAT_S`, shorter in tests.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        environ: Mapping[str, str],
+        *,
+        leave: Callable[[], None] | None = None,
+        silence_s: float = SILENCE_S,
+        lease_s: float = LEASE_S,
+        beat_s: float = BEAT_S,
+    ) -> None:
+        self._path = directory / LOCK
+        self.owner = Owner(
+            token=uuid.uuid4().hex,
+            host=process.host(),
+            pid=os.getpid(),
+            pid_started_at=process.started_at(),
+            slurm_job=environ.get("SLURM_JOB_ID"),
+            slurm_attempt=int(environ.get("SLURM_RESTART_COUNT", "0") or 0),
+        )
+        self._leave = leave or _end_at_once
+        self._silence_s, self._lease_s, self._beat_s = silence_s, lease_s, beat_s
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self.replaced: Owner | None = None
+        """Whom this lock was taken over from."""
+
+    # ------------------------------------------------------------------ taking it
+
+    def acquire(self) -> None:
+        """Become the owner.
+
+        Raises
+        ------
+        Held
+            Another process is, and lives.
+        OSError
+            The directory cannot be written to.
+        """
+        write_bytes(self._presence(self.owner.token), msgspec.json.encode(self.owner), durable=True)
+        try:
+            while not self._try():
+                current = self.current()
+                if current is not None:
+                    self._may_replace(current)
+                    self._replace(current)
+        except BaseException:
+            self._presence(self.owner.token).unlink(missing_ok=True)
+            raise
+        self._thread = threading.Thread(target=self._beat, name="repro-writer-lock", daemon=True)
+        self._thread.start()
+
+    def _try(self) -> bool:
+        """Whether the lock is now this process's. A link is made by one only, or not at all."""
+        with contextlib.suppress(FileExistsError):
+            os.link(self._presence(self.owner.token), self._path)
+        # An NFS server may have made it, and its answer been lost: the file itself tells.
+        current = self.current()
+        return current is not None and current.token == self.owner.token
+
+    def _may_replace(self, current: Owner) -> None:
+        """Return where `current` is gone, or this process is a later attempt of the same job."""
+        if self._is_later_attempt_of(current):
+            return
+        if current.host == self.owner.host:
+            if not process_is_alive(current.pid, current.pid_started_at):
+                return
+            raise Held(f"{self._path.parent}: {current} is writing there. Choose another directory")
+        say(f"{self._path.parent}: owned by {current}; waiting {self._silence_s:.0f} s for a sign of life")
+        before, deadline = self._sign_of_life(), time.monotonic() + self._silence_s
+        while time.monotonic() < deadline:
+            time.sleep(min(self._beat_s, self._silence_s) / 4)
+            if self._sign_of_life() != before:
+                raise Held(f"{self._path.parent}: {current} is writing there. Choose another directory")
+
+    def _is_later_attempt_of(self, current: Owner) -> bool:
+        return (
+            current.slurm_job is not None
+            and current.slurm_job == self.owner.slurm_job
+            and current.slurm_attempt < self.owner.slurm_attempt
+        )
+
+    def _replace(self, current: Owner) -> None:
+        """Put this owner in the place of `current`; of several who try, one succeeds."""
+        claim = self._path.with_name(f"{LOCK}.after.{current.token}")
+        try:
+            os.link(self._presence(self.owner.token), claim)
+        except FileExistsError:
+            self._forget_dead(claim)
+            time.sleep(self._beat_s / 10)
+            return
+        try:
+            now = self.current()
+            if now is None or now.token != current.token:
+                return
+            write_bytes(self._path, msgspec.json.encode(self.owner), durable=True)
+            self.replaced = current
+            self._wait_until_noticed(current)
+        finally:
+            claim.unlink(missing_ok=True)
+
+    def _forget_dead(self, claim: Path) -> None:
+        """Take away the claim of one who died before it had replaced the owner."""
+        owner = _read(claim)
+        if (
+            owner is not None
+            and owner.host == self.owner.host
+            and not process_is_alive(owner.pid, owner.pid_started_at)
+        ):
+            claim.unlink(missing_ok=True)
+            return
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - claim.stat().st_mtime > self._silence_s + self._lease_s:
+                claim.unlink(missing_ok=True)
+
+    def _wait_until_noticed(self, replaced: Owner) -> None:
+        """Let a replaced owner that still runs notice it, and end, before anything is written here."""
+        presence, deadline = self._presence(replaced.token), time.monotonic() + self._lease_s
+        while presence.exists() and time.monotonic() < deadline:
+            if replaced.host == self.owner.host and not process_is_alive(
+                replaced.pid, replaced.pid_started_at
+            ):
+                break
+            time.sleep(self._beat_s / 20)
+        presence.unlink(missing_ok=True)
+
+    # ------------------------------------------------------------------ holding it
+
+    def check(self) -> None:
+        """To be called before each write: where another has become the owner, this process ends."""
+        if self._thread is None or os.getpid() != self.owner.pid:
+            return
+        current = self.current()
+        if current is not None and current.token != self.owner.token:
+            self._fenced(current)
+
+    def release(self) -> None:
+        """Give it back; nothing is touched that has another owner by now."""
+        if self._thread is None or os.getpid() != self.owner.pid:
+            return
+        self._stop.set()
+        self._thread.join()
+        self._thread = None
+        current = self.current()
+        if current is not None and current.token == self.owner.token:
+            self._path.unlink(missing_ok=True)
+        self._presence(self.owner.token).unlink(missing_ok=True)
+
+    def current(self) -> Owner | None:
+        """Who owns the directory now; None where nobody does, or the file system does not answer."""
+        return _read(self._path)
+
+    def _beat(self) -> None:
+        while not self._stop.wait(self._beat_s):
+            try:
+                self.check()
+                os.utime(self._presence(self.owner.token))
+            except OSError:
+                continue  # a lost mount: it may come back, and nothing can be written until it does
+
+    def _fenced(self, by: Owner) -> None:
+        text = f"{self._path.parent}: {by} writes there now, so this process ({self.owner}) ends without another word"
+        say(text)
+        self._presence(self.owner.token).unlink(missing_ok=True)
+        self._stop.set()
+        self._leave()
+
+    def _sign_of_life(self) -> tuple[str | None, float]:
+        current = self.current()
+        if current is None:
+            return None, 0.0
+        try:
+            return current.token, self._presence(current.token).stat().st_mtime
+        except FileNotFoundError:
+            return current.token, 0.0
+
+    def _presence(self, token: str) -> Path:
+        """A file that an owner has as long as it runs."""
+        return self._path.with_name(f"{LOCK}.{token}")
+
+
+def _read(path: Path) -> Owner | None:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Owner)
+    except FileNotFoundError:
+        return None
+
+
+def _end_at_once() -> None:
+    """No cleanup of the task's may run: it would write among the new owner's files."""
+    sys.stderr.flush()
+    os._exit(FENCED_STATUS)

@@ -1,0 +1,172 @@
+"""One writer for a run directory: who is second stops, who was replaced stops, and the dead hold nothing."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from repro_hydra.record.paths import LOCK
+from repro_hydra.session.lock import FENCED_STATUS, Held, Owner, WriterLock
+
+HOLDING = """
+import os, sys, time
+from pathlib import Path
+from repro_hydra.session.lock import WriterLock
+lock = WriterLock(Path(sys.argv[1]), os.environ, beat_s=0.1)
+lock.acquire()
+print("mine", flush=True)
+while True:
+    time.sleep(0.005)
+    lock.check()
+    with open(Path(sys.argv[1], "written"), "a") as stream:
+        stream.write(f"{os.getpid()}\\n")
+"""
+
+
+def holder(directory: Path, **variables: str) -> subprocess.Popen[str]:
+    """Another process that owns `directory` and writes there."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLDING, str(directory)],
+        env=os.environ | variables,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "mine\n"
+    return process
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    process = holder(tmp_path, SLURM_JOB_ID="7")
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def lock(directory: Path, **variables: str) -> WriterLock:
+    return WriterLock(directory, variables, silence_s=0.5, lease_s=5, beat_s=0.1)
+
+
+def test_the_second_notices_and_stops(tmp_path: Path, other: subprocess.Popen[str]) -> None:
+    """A second process is told who owns the directory, and leaves nothing behind."""
+    before = {path.name for path in tmp_path.glob(f"{LOCK}*")}
+    with pytest.raises(Held, match=f"process {other.pid} on"):
+        lock(tmp_path).acquire()
+    assert {path.name for path in tmp_path.glob(f"{LOCK}*")} == before
+
+
+def test_a_killed_owner_holds_nothing(tmp_path: Path, other: subprocess.Popen[str]) -> None:
+    """The lock of a process that was killed is taken over at once, and given back whole."""
+    other.kill()
+    other.wait()
+    mine = lock(tmp_path)
+    mine.acquire()
+    assert mine.replaced is not None
+    assert mine.replaced.pid == other.pid
+    mine.check()
+    mine.release()
+    assert list(tmp_path.glob(f"{LOCK}*")) == []
+
+
+def test_a_later_attempt_fences_the_orphan(tmp_path: Path, other: subprocess.Popen[str]) -> None:
+    """A requeued job replaces its orphan, which ends by itself and never writes after the new owner has begun."""
+    mine = lock(tmp_path, SLURM_JOB_ID="7", SLURM_RESTART_COUNT="1")
+    mine.acquire()
+    with (tmp_path / "written").open("a") as stream:
+        stream.write("new owner\n")
+    assert other.wait(timeout=20) == FENCED_STATUS
+    lines = (tmp_path / "written").read_text().split("\n")
+    assert lines.index("new owner") == len(lines) - 2  # nothing after it but the end of the file
+    assert lines[0] == str(other.pid)
+    mine.release()
+
+
+def test_an_earlier_attempt_does_not_take_it_back(tmp_path: Path) -> None:
+    """The orphan that starts late finds the later attempt there, and stops."""
+    later = holder(tmp_path, SLURM_JOB_ID="7", SLURM_RESTART_COUNT="1")
+    try:
+        with pytest.raises(Held):
+            lock(tmp_path, SLURM_JOB_ID="7").acquire()
+    finally:
+        later.kill()
+        later.communicate()
+
+
+def test_an_owner_elsewhere_is_believed_while_it_beats(tmp_path: Path) -> None:
+    """Of another machine only the signs of life can be seen: with them it holds, without them it is replaced."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLDING, str(tmp_path)], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    process.stdout.readline()
+    file = tmp_path / LOCK
+    owner = msgspec.structs.replace(msgspec.json.decode(file.read_bytes(), type=Owner), host="elsewhere")
+    file.write_bytes(msgspec.json.encode(owner))
+    with pytest.raises(Held, match="on elsewhere is writing"):
+        lock(tmp_path).acquire()
+    process.send_signal(signal.SIGSTOP)
+    mine = WriterLock(tmp_path, {}, silence_s=0.5, lease_s=0.2, beat_s=0.1)
+    mine.acquire()
+    assert mine.replaced == owner
+    process.send_signal(signal.SIGCONT)  # it wakes, looks before it writes, and ends
+    assert process.wait(timeout=20) == FENCED_STATUS
+    mine.release()
+
+
+def test_of_many_who_want_a_dead_ones_lock_one_gets_it(tmp_path: Path) -> None:
+    """Eight processes start at once where the owner has died: one becomes the owner, seven are told."""
+    dead = holder(tmp_path)
+    dead.kill()
+    dead.communicate()
+    script = HOLDING.replace(
+        'print("mine", flush=True)', 'print("mine", flush=True); time.sleep(1); os._exit(0)'
+    )
+    begun = [
+        subprocess.Popen(
+            [sys.executable, "-c", script, str(tmp_path)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(8)
+    ]
+    ended = [process.communicate(timeout=60) for process in begun]
+    assert sorted(out for out, _ in ended).count("mine\n") == 1
+    assert sum("Held" in err for _, err in ended) == 7
+
+
+def test_a_claim_whose_maker_died_is_forgotten(tmp_path: Path) -> None:
+    """Dying between the claim and the replacement leaves nobody locked out."""
+    dead = holder(tmp_path)
+    dead.kill()
+    dead.communicate()
+    owner = msgspec.json.decode((tmp_path / LOCK).read_bytes(), type=Owner)
+    (tmp_path / f"{LOCK}.after.{owner.token}").write_bytes(msgspec.json.encode(owner))
+    mine = lock(tmp_path)
+    mine.acquire()
+    mine.release()
+    assert list(tmp_path.glob(f"{LOCK}*")) == []
+
+
+def test_only_the_owners_process_gives_it_back(tmp_path: Path) -> None:
+    """A forked child that unwinds through the owner's code leaves the lock alone."""
+    mine = lock(tmp_path)
+    mine.acquire()
+    child = os.fork()
+    if child == 0:
+        mine.release()
+        os._exit(0)
+    os.waitpid(child, 0)
+    time.sleep(0.3)
+    assert mine.current() == mine.owner
+    mine.release()
