@@ -29,6 +29,9 @@ from repro_hydra.stats.power import power_of_t_test as power_of_t_test
 from repro_hydra.stats.power import seeds_for_difference as seeds_for_difference
 from repro_hydra.stats.power import seeds_for_half_width as seeds_for_half_width
 from repro_hydra.stats.power import seeds_for_power as seeds_for_power
+from repro_hydra.stats.profile import PerformanceProfile as PerformanceProfile
+from repro_hydra.stats.profile import interquartile_mean_interval as interquartile_mean_interval
+from repro_hydra.stats.profile import performance_profile as performance_profile
 from repro_hydra.stats.robust import NormalityCheck as NormalityCheck
 from repro_hydra.stats.robust import TrimmedMean as TrimmedMean
 from repro_hydra.stats.robust import interquartile_mean as interquartile_mean

@@ -52,7 +52,7 @@ def test_nothing_above_is_imported(path: Path) -> None:
 def test_results_are_frozen_slotted_and_keyword_only() -> None:
     """No result can be changed after the fact, nor built by position."""
     results = [item for item in vars(stats).values() if dataclasses.is_dataclass(item)]
-    assert len(results) == 12
+    assert len(results) == 13
     for result in results:
         parameters = result.__dataclass_params__  # type: ignore[union-attr]
         assert parameters.frozen, result
