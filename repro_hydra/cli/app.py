@@ -32,6 +32,40 @@ Where = Annotated[
     ),
 ]
 Confidence = Annotated[float, typer.Option(metavar="LEVEL", help="Of the intervals, between 0 and 1.")]
+Dirs = Annotated[
+    list[Path],
+    typer.Argument(metavar="DIR...", help="Run or sweep directories, folders of them, or ids."),
+]
+Metric = Annotated[
+    list[str] | None,
+    typer.Option(metavar="M", help="A metric to show; repeatable. By default all of them."),
+]
+By = Annotated[
+    list[str] | None,
+    typer.Option(metavar="KEY", help="A config key that makes a configuration; repeatable. By default all."),
+]
+Baseline = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Compare each configuration with this one: as the table shows it, KEY=VALUE, or its runs' name.",
+    ),
+]
+WorthFinding = Annotated[
+    float | None,
+    typer.Option(
+        metavar="DIFFERENCE",
+        help="The smallest difference that matters, to say how many more seeds it takes; by default one "
+        "standard deviation of the baseline.",
+    ),
+]
+OnlyUpheld = Annotated[
+    bool, typer.Option("--upheld", help="Leave out runs whose promise was not upheld, or not made.")
+]
+Strict = Annotated[
+    bool,
+    typer.Option("--strict", help="Refuse rows whose runs differ in code, data or environment (exit 1)."),
+]
 
 
 def _version(asked: bool) -> None:
@@ -113,46 +147,17 @@ def show_command(
 
 @app.command("aggregate")
 def aggregate_command(
-    dirs: Annotated[
-        list[Path],
-        typer.Argument(metavar="DIR...", help="Run or sweep directories, folders of them, or ids."),
-    ],
-    metric: Annotated[
-        list[str] | None,
-        typer.Option(metavar="M", help="A metric to show; repeatable. By default all of them."),
-    ] = None,
-    by: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="KEY", help="A config key that makes a configuration; repeatable. By default all."
-        ),
-    ] = None,
+    dirs: Dirs,
+    metric: Metric = None,
+    by: By = None,
     where: Where = None,
-    baseline: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="Compare each configuration with this one: as the table shows it, KEY=VALUE, or its runs' name.",
-        ),
-    ] = None,
-    worth_finding: Annotated[
-        float | None,
-        typer.Option(
-            metavar="DIFFERENCE",
-            help="The smallest difference that matters, to say how many more seeds it takes; by default one "
-            "standard deviation of the baseline.",
-        ),
-    ] = None,
+    baseline: Baseline = None,
+    worth_finding: WorthFinding = None,
     step: Annotated[
         bool, typer.Option("--step", help="A curve: a row for each step of what the runs logged.")
     ] = False,
-    upheld: Annotated[
-        bool, typer.Option("--upheld", help="Leave out runs whose promise was not upheld, or not made.")
-    ] = False,
-    strict: Annotated[
-        bool,
-        typer.Option("--strict", help="Refuse rows whose runs differ in code, data or environment (exit 1)."),
-    ] = False,
+    upheld: OnlyUpheld = False,
+    strict: Strict = False,
     confidence: Confidence = 0.95,
     form: Annotated[
         str, typer.Option("--format", metavar="FORMAT", help="table, json, csv, latex or markdown.")
@@ -175,6 +180,59 @@ def aggregate_command(
             strict=strict,
             confidence=confidence,
             form="json" if json else form,
+        )
+
+
+@app.command("report")
+def report_command(
+    dirs: Dirs,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE.html", help="Where the page goes.")
+    ] = Path("report.html"),
+    figures: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Write each figure there too, as PDF, SVG and PNG, for a paper."),
+    ] = None,
+    title: Annotated[str | None, typer.Option(metavar="TEXT", help="The page's heading.")] = None,
+    task: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KEY",
+            help="A config key that tells tasks apart: performance profiles are then over the tasks.",
+        ),
+    ] = None,
+    metric: Metric = None,
+    by: By = None,
+    where: Where = None,
+    baseline: Baseline = None,
+    worth_finding: WorthFinding = None,
+    upheld: OnlyUpheld = False,
+    strict: Strict = False,
+    confidence: Confidence = 0.95,
+    json: Json = False,
+) -> None:
+    """Report on runs: one self-contained HTML page with tables, figures, verdicts and provenance."""
+    from repro_hydra.cli import report
+    from repro_hydra.sweep.aggregate import Options
+
+    with told_plainly("report"):
+        report.run(
+            dirs,
+            Options(
+                metrics=metric or None,
+                by=by or None,
+                baseline=baseline,
+                worth_finding=worth_finding,
+                upheld_only=upheld,
+                strict=strict,
+                confidence=confidence,
+            ),
+            where=where,
+            task=task,
+            title=title,
+            output=output,
+            figures=figures,
+            json=json,
         )
 
 

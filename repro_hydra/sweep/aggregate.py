@@ -124,13 +124,24 @@ def aggregate(
 
 def aggregate_collected(collected: Collected, options: Options) -> Aggregate:
     """As `aggregate`, of runs that were read before."""
+    return conclude(table_of(collected, options))
+
+
+def table_of(collected: Collected, options: Options) -> Table:
+    """Every configuration measured, and its rows, in their order."""
     groups = group_runs(collected, options.by)
     shown = _shown_configs(groups, options.by)
     order = sorted(range(len(groups)), key=lambda index: _sorting_key(shown[index]))
-    table = _Table(collected, options)
+    table = Table(collected, options)
     for index in order:
         table.add(groups[index], shown[index])
-    left_out = table.left_out
+    return table
+
+
+def conclude(table: Table) -> Aggregate:
+    """What is said of a table: its rows or its curves, comparisons with the baseline, what it left out."""
+    collected, options = table.collected, table.options
+    left_out = [*table.left_out]
     left_out += [LeftOut(directory, reason) for directory, reason in collected.unusable.items()]
     comparisons = None
     if options.baseline is not None:
@@ -215,16 +226,16 @@ def _sorting_key(leaves: Leaves) -> list[tuple[str, int, float, str]]:
     ]
 
 
-class _Table:
-    """Rows as they are made."""
+class Table:
+    """Configurations and rows as they are made."""
 
     def __init__(self, collected: Collected, options: Options) -> None:
         self.rows: list[AggregateRow] = []
         self.left_out: list[LeftOut] = []
         self.measured: list[Measured] = []
         self.maker = RowMaker(options.confidence, options.stability_threshold, options.tolerance)
-        self._collected = collected
-        self._options = options
+        self.collected = collected
+        self.options = options
         self._names = _chosen_metrics(collected, options)
         self._jobs: Jobs = runs_of_jobs(collected.runs)
 
@@ -245,7 +256,7 @@ class _Table:
             where = f"{sweep.dir}/{job.dir}" if job.dir else sweep.dir
             self.left_out.append(LeftOut(where, f"failed (job {job.num}), and left no record"))
         completed.sort(key=by_seed)
-        if self._options.strict:
+        if self.options.strict:
             self._refuse_differences(shown, completed)
         measured = Measured(
             config=shown,
@@ -254,7 +265,7 @@ class _Table:
             failed=failed,
             planned=group.planned,
             missing=None if group.planned is None else len(group.missing),
-            notes=notes_of_group(group, self._collected),
+            notes=notes_of_group(group, self.collected),
         )
         self.measured.append(measured)
         self.rows += self.maker.rows(measured)
@@ -274,9 +285,9 @@ class _Table:
             return f"{run.status}: {run.error}" if run.error else run.status
         if run.status != "completed":
             return f"unfinished ({run.status})"
-        if self._options.upheld_only and run.upheld not in ("yes", "waived"):
+        if self.options.upheld_only and run.upheld not in ("yes", "waived"):
             return f"not upheld (upheld: {run.upheld})"
-        if self._options.steps:
+        if self.options.steps:
             return None  # `rows_of_steps` looks at its metrics itself
         if run.problem is not None:
             return run.problem

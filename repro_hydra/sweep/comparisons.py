@@ -79,18 +79,40 @@ def compare_with(
         The difference for which "how many more seeds" is answered; the baseline's standard deviation if not
         given. Never the observed difference, which would only say the p-value again.
     """
-    from repro_hydra.stats.compare import holm
-
     baseline = find_baseline(configurations, wanted)
     others = [item for item in configurations if item is not baseline]
     comparisons: list[Comparison] = []
     for metric in baseline.metrics:
         made = [_compare(item, baseline, metric, confidence, worth_finding) for item in others]
-        present = [item for item in made if item is not None]
-        tested = [item for item in present if item.p_value is not None]
-        adjusted = dict(zip(map(id, tested), holm([item.p_value or 0.0 for item in tested]), strict=True))
-        comparisons += [_concluded(item, adjusted.get(id(item)), len(tested)) for item in present]
+        comparisons += _corrected([item for item in made if item is not None])
     return comparisons
+
+
+def compare_pairs(
+    configurations: Sequence[Measured],
+    metric: str,
+    *,
+    confidence: float,
+    worth_finding: float | None = None,
+) -> list[Comparison]:
+    """Compare each configuration with each that comes before it, in one metric; as `compare_with` else.
+
+    Holm's correction is over all the pairs.
+    """
+    pairs = [
+        _compare(item, other, metric, confidence, worth_finding)
+        for place, item in enumerate(configurations)
+        for other in configurations[:place]
+    ]
+    return _corrected([item for item in pairs if item is not None])
+
+
+def _corrected(made: Sequence[Comparison]) -> list[Comparison]:
+    from repro_hydra.stats.compare import holm
+
+    tested = [item for item in made if item.p_value is not None]
+    adjusted = dict(zip(map(id, tested), holm([item.p_value or 0.0 for item in tested]), strict=True))
+    return [_concluded(item, adjusted.get(id(item)), len(tested)) for item in made]
 
 
 def _compare(

@@ -110,7 +110,7 @@ def aggregate_text(
     rows = aggregate.rows
     names = header(rows[0] if rows else None, confidence)
     body = [cells(row) for row in rows]
-    shown = _columns_that_say_something(body, len(names))
+    shown = columns_that_say_something(body, len(names))
     columns = [
         Column(names[index], right=index >= _NAMES, drop=_DROPPED.get(names[index], 0)) for index in shown
     ]
@@ -136,14 +136,20 @@ def lines_below(aggregate: Aggregate) -> list[str]:
 
 def notes_of(rows: Iterable[AggregateRow]) -> list[str]:
     """Each note once, with the rows that it is about where it is not about all of them."""
+    return [
+        f"note ({_some(about)}): {note}" if about else f"note: {note}" for note, about in grouped_notes(rows)
+    ]
+
+
+def grouped_notes(rows: Iterable[AggregateRow]) -> list[tuple[str, list[str]]]:
+    """Each note once, and the rows that it is about; none named where it is about all of them."""
     rows = list(rows)
     about: dict[str, list[str]] = {}
     for row in rows:
         for note in row.notes:
             about.setdefault(note, []).append(f"{config_words(row.config)} {row.metric or ''}".strip())
     return [
-        f"note: {note}" if len(names) == len(rows) else f"note ({_some(list(dict.fromkeys(names)))}): {note}"
-        for note, names in about.items()
+        (note, [] if len(names) == len(rows) else list(dict.fromkeys(names))) for note, names in about.items()
     ]
 
 
@@ -199,7 +205,7 @@ def _markdown_row(values: Sequence[str]) -> str:
     return "| " + " | ".join(clean(value).replace("|", "\\|") for value in values) + " |"
 
 
-def _columns_that_say_something(body: Sequence[Sequence[str]], count: int) -> list[int]:
+def columns_that_say_something(body: Sequence[Sequence[str]], count: int) -> list[int]:
     """All but the columns of failures and missing seeds where there are none, and a configuration of its own."""
     silent = {UNDEFINED, "0"}
     optional = (_STEP, count - 2, count - 1)

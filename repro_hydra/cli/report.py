@@ -1,0 +1,97 @@
+"""``repro-hydra report``: one page with everything that a sweep has to tell."""
+
+from __future__ import annotations
+
+import importlib.util
+import shlex
+import sys
+from pathlib import Path
+
+from repro_hydra.cli.aggregate import check_confidence, parsed_where, why_empty
+from repro_hydra.cli.errors import NO, UserError
+from repro_hydra.cli.output import folders, now, print_json, shorten_home
+from repro_hydra.record.store import write_bytes
+from repro_hydra.record.where import WhereError
+from repro_hydra.sweep.aggregate import NotRepeats, Options, UnknownMetric
+from repro_hydra.sweep.collect import collect
+from repro_hydra.sweep.comparisons import UnknownBaseline
+from repro_hydra.sweep.group import UnknownKey
+
+_NEEDED = ("jinja2", "matplotlib")
+
+
+def run(
+    dirs: list[Path],
+    options: Options,
+    *,
+    where: str | None,
+    task: str | None,
+    title: str | None,
+    output: Path,
+    figures: Path | None,
+    json: bool,
+) -> None:
+    """The command."""
+    check_confidence(options.confidence)
+    _check_extra()
+    if output.is_dir():
+        raise UserError(
+            f"-o {output}: expected the name of a file, found a folder. Run with: -o {output}/report.html"
+        )
+    for folder in (output.parent, *([figures] if figures is not None else [])):
+        if folder.exists() and not folder.is_dir():
+            raise UserError(f"{folder}: expected a folder, found a file")
+    found_dirs = [path.absolute() for path in folders(dirs)]
+    from repro_hydra.report.content import gather
+    from repro_hydra.report.page import to_html
+    from repro_hydra.report.plates import plates_of
+    from repro_hydra.report.svg import save
+
+    try:
+        selection = parsed_where(where)
+        collected = collect(found_dirs, where=selection)
+        content = gather(collected, options, task=task, cwd=Path.cwd(), roots=found_dirs)
+    except (UnknownMetric, UnknownKey, UnknownBaseline, WhereError) as error:
+        raise UserError(str(error)) from None
+    except NotRepeats as error:
+        raise UserError(str(error), NO) from None
+    if not content.runs:
+        raise UserError(why_empty(content.aggregate, dirs), NO)
+    plates = plates_of(content)
+    page = to_html(
+        content, plates, title=title, made_at=now(), command=shlex.join(["repro-hydra", *sys.argv[1:]])
+    ).encode("utf-8", "replace")
+    written: list[Path] = []
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        write_bytes(output, page)
+        if figures is not None:
+            figures.mkdir(parents=True, exist_ok=True)
+            written = [path for drawn in plates.all() for path in save(drawn, figures)]
+    except OSError as error:
+        raise UserError(f"{error.filename or output}: cannot be written ({error.strerror})", NO) from None
+    if json:
+        print_json(
+            {
+                "file": str(output.absolute()),
+                "size_bytes": len(page),
+                "figures": [str(path.absolute()) for path in written],
+                "runs": len(content.runs),
+                "rows": len(content.aggregate.rows),
+                "left_out": len(content.aggregate.left_out),
+                "cut": [*plates.cut, *content.cut],
+            }
+        )
+    else:
+        drawn = f", {len(written)} files in {figures}" if figures is not None else ""
+        print(f"{shorten_home(str(output.absolute()))}: {len(content.runs)} runs, {len(page):,} bytes{drawn}")
+    if content.aggregate.is_empty:
+        raise UserError(f"{why_empty(content.aggregate, dirs)}\nThe page says so too.", NO)
+
+
+def _check_extra() -> None:
+    missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
+    if missing:
+        raise UserError(
+            f"{' and '.join(missing)}: not installed, and a report needs it. Run: pip install 'repro-hydra[report]'"
+        )

@@ -1,0 +1,231 @@
+"""What a report holds, gathered from the records: no drawing, no HTML."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from repro_hydra.record.places import known_places, project_of
+from repro_hydra.record.values import from_json_number
+from repro_hydra.report.promise import Promise, RunTold, promise_of, read_told
+from repro_hydra.report.provenance import Provenance, provenance_of
+from repro_hydra.reproduce.again import FOLDER
+from repro_hydra.stats.profile import PerformanceProfile, performance_profile
+from repro_hydra.sweep.aggregate import Options, UnknownMetric, conclude, metric_names, table_of
+from repro_hydra.sweep.collect import Collected, RunFacts
+from repro_hydra.sweep.comparisons import compare_pairs
+from repro_hydra.sweep.configuration import Leaves
+from repro_hydra.sweep.document import Aggregate, AggregateRow, Comparison
+from repro_hydra.sweep.group import UnknownKey
+from repro_hydra.sweep.rows import Measured, RowMaker
+from repro_hydra.sweep.steps import rows_of_steps
+from repro_hydra.sweep.wording import config_words
+
+MOST_METRICS_DRAWN = 6
+MOST_STRIPS = 30
+"""Configurations in a figure of seed points."""
+MOST_FIGURES = 4
+"""Figures of one kind and metric."""
+MOST_CURVES = 24
+MOST_PAIRED = 8
+"""Configurations that are compared each with each; of more, a baseline must be named."""
+_THRESHOLDS = 101
+
+Curves = dict[str, list[list[AggregateRow]]]
+"""Logged metric to the rows of each configuration, step by step."""
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """Performance profiles of several methods in one metric."""
+
+    metric: str
+    tasks: list[str]
+    """Empty where there is one task: the seeds of each configuration alone."""
+    named: list[tuple[str, PerformanceProfile]]
+
+
+@dataclass(frozen=True, slots=True)
+class RunLine:
+    """One run in the list at the end."""
+
+    run: RunFacts
+    told: RunTold
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Content:
+    """Everything a report says."""
+
+    roots: list[str]
+    runs: list[RunLine]
+    aggregate: Aggregate
+    metrics: list[str]
+    """Of the final results, the primary one first."""
+    curves: Curves
+    """Logged metric to the rows of each configuration, step by step."""
+    comparisons: list[Comparison]
+    profiles: list[Profile]
+    promise: Promise
+    provenance: Provenance
+    cut: list[str] = field(default_factory=list)
+    """What was left away for the page's sake, in sentences."""
+
+
+def gather(
+    collected: Collected, options: Options, *, task: str | None, cwd: Path, roots: Sequence[Path]
+) -> Content:
+    """Everything a report says of the runs in `collected`.
+
+    Parameters
+    ----------
+    collected : Collected
+        The runs, read.
+    options : Options
+        As of `repro_hydra.sweep.aggregate.aggregate`; `steps` must be off.
+    task : str, optional
+        The config key that tells tasks apart: performance profiles are then over the tasks.
+    cwd : Path
+        The user's working directory; with `roots`, where reproductions of the runs are looked for.
+
+    Raises
+    ------
+    UnknownMetric, UnknownKey, UnknownBaseline, NotRepeats
+        As `aggregate`; an unknown `task` too.
+    """
+    if task is not None and not any(task in leaves for leaves in collected.configurations.values()):
+        raise UnknownKey(f"--task {task}: expected a key of the runs' configs, found it in none")
+    cut: list[str] = []
+    measured = table_of(collected, replace(options, metrics=None))
+    logged = _curves(measured.measured, measured.maker, cut)
+    known = metric_names(collected)
+    for name in options.metrics or ():
+        if name not in known and name not in logged and (known or logged):
+            raise UnknownMetric(
+                f"--metric {name}: expected one of {', '.join(dict.fromkeys([*known, *logged]))}"
+            )
+    final = [name for name in options.metrics or () if name in known]
+    table = table_of(collected, replace(options, metrics=final)) if final else measured
+    aggregate = conclude(table)
+    metrics = list(dict.fromkeys(row.metric for row in aggregate.rows if row.metric is not None))
+    told = [read_told(run) for run in collected.runs]
+    return Content(
+        roots=[str(root) for root in roots],
+        runs=[RunLine(run, item) for run, item in zip(collected.runs, told, strict=True)],
+        aggregate=aggregate,
+        metrics=metrics,
+        curves=_chosen(logged, options.metrics, cut),
+        comparisons=_comparisons(table.measured, aggregate, metrics, options, cut),
+        profiles=_profiles(aggregate.rows, metrics, task, options.confidence, cut),
+        promise=promise_of(collected.runs, told, _places(cwd, roots)),
+        provenance=provenance_of(collected.runs, told, collected.sweeps),
+        cut=cut,
+    )
+
+
+def _places(cwd: Path, roots: Sequence[Path]) -> list[Path]:
+    """Where reproductions of these runs may lie: wherever this project, or theirs, is known to have written."""
+    projects = dict.fromkeys(project_of(folder) for folder in (cwd, *roots))
+    places = [place for project in projects for place in known_places(project, cwd=cwd)]
+    places += [project / FOLDER for project in projects]
+    return [place for place in dict.fromkeys([*roots, *places]) if place.is_dir()]
+
+
+def _curves(measured: Sequence[Measured], maker: RowMaker, cut: list[str]) -> Curves:
+    """What was logged step by step: metric to the rows of each configuration."""
+    having = [item for item in measured if item.runs]
+    if len(having) > MOST_CURVES:
+        cut.append(
+            f"Learning curves are of the first {MOST_CURVES} configurations; choose others with --where."
+        )
+    rows = rows_of_steps(having[:MOST_CURVES], maker, None, UnknownMetric)
+    curves: dict[str, dict[str, list[AggregateRow]]] = {}
+    for row in rows:
+        if row.metric is not None and row.mean is not None:
+            curves.setdefault(row.metric, {}).setdefault(config_words(row.config), []).append(row)
+    # One step is no curve.
+    found = {metric: [rows for rows in of.values() if len(rows) > 1] for metric, of in curves.items()}
+    return {metric: rows for metric, rows in found.items() if rows}
+
+
+def _chosen(logged: Curves, wanted: Sequence[str] | None, cut: list[str]) -> Curves:
+    names = [name for name in logged if not wanted or name in wanted]
+    for name in names[MOST_METRICS_DRAWN:]:
+        cut.append(f"The learning curve of {name} is not drawn; --metric chooses.")
+    return {name: logged[name] for name in names[:MOST_METRICS_DRAWN]}
+
+
+def _comparisons(
+    measured: Sequence[Measured],
+    aggregate: Aggregate,
+    metrics: Sequence[str],
+    options: Options,
+    cut: list[str],
+) -> list[Comparison]:
+    if aggregate.comparisons is not None:
+        return aggregate.comparisons
+    candidates = [item for item in measured if item.runs]
+    if len(candidates) < 2 or not metrics:
+        return []
+    if len(candidates) > MOST_PAIRED:
+        cut.append(
+            f"{len(candidates)} configurations are too many to compare each with each; "
+            "name one to compare the others with: --baseline."
+        )
+        return []
+    chosen = list(metrics) if options.metrics else list(metrics)[:1]
+    if len(chosen) < len(metrics):
+        cut.append(f"Configurations are compared in {chosen[0]}; --metric chooses.")
+    return [
+        comparison
+        for metric in chosen
+        for comparison in compare_pairs(
+            candidates, metric, confidence=options.confidence, worth_finding=options.worth_finding
+        )
+    ]
+
+
+def _profiles(
+    rows: Sequence[AggregateRow], metrics: Sequence[str], task: str | None, confidence: float, cut: list[str]
+) -> list[Profile]:
+    found = []
+    for metric in metrics[:MOST_METRICS_DRAWN]:
+        of_metric = [row for row in rows if row.metric == metric and row.n]
+        methods: dict[str, dict[str, list[float]]] = {}
+        for row in of_metric:
+            rest: Leaves = {key: value for key, value in row.config.items() if key != task}
+            name = str(row.config.get(task, "")) if task is not None else ""
+            values = [value for item in row.values if (value := from_json_number(item)) is not None]
+            methods.setdefault(config_words(rest), {}).setdefault(name, []).extend(values)
+        tasks = sorted({name for of in methods.values() for name in of})
+        whole = {label: of for label, of in methods.items() if len(of) == len(tasks)}
+        if len(whole) < len(methods):
+            cut.append(f"{len(methods) - len(whole)} methods lack a task, and have no profile in {metric}.")
+        if not whole or (task is None and (len(whole) < 2 or max(row.n for row in of_metric) < 2)):
+            continue
+        thresholds = _thresholds([value for of in whole.values() for some in of.values() for value in some])
+        if not thresholds:
+            continue
+        named = [
+            (label, performance_profile(list(of.values()), thresholds=thresholds, confidence=confidence))
+            for label, of in list(whole.items())[: MOST_FIGURES * 6]
+        ]
+        if len(named) < len(whole):
+            cut.append(f"Profiles in {metric} are of the first {len(named)} of {len(whole)} methods.")
+        drawable = [(label, profile) for label, profile in named if profile.share]
+        if drawable:
+            found.append(Profile(metric, tasks if task is not None else [], drawable))
+    return found
+
+
+def _thresholds(values: Sequence[float]) -> list[float]:
+    """Evenly over the range of the values, a little beyond both ends; none where there is no range."""
+    finite = [value for value in values if np.isfinite(value)]
+    if not finite or min(finite) == max(finite):
+        return []
+    low, high = min(finite), max(finite)
+    margin = 0.02 * (high - low)
+    return [float(x) for x in np.linspace(low - margin, high + margin, _THRESHOLDS)]

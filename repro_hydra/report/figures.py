@@ -1,0 +1,345 @@
+"""The figures of a report: drawn with Matplotlib, for the page and, by ``--figures``, for a paper.
+
+Colours are those of Okabe and Ito, and every series has a marker and a line style of its own besides, so nothing rests
+on colour alone. No global state of Matplotlib is touched but inside `drawing`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from repro_hydra.record.values import from_json_number
+from repro_hydra.sweep.document import AggregateRow, Comparison
+from repro_hydra.sweep.wording import config_words
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from repro_hydra.stats.profile import PerformanceProfile
+
+INK, MUTED, GRID, PAPER = "#1b1b1b", "#595959", "#d9d9d9", "#fefefe"
+SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+"""Blue, vermilion, bluish green, reddish purple, orange, sky blue: the palette without black and its faint yellow."""
+MARKERS = ("o", "s", "^", "D", "v", "P")
+DASHES: tuple[Any, ...] = (
+    "-",
+    (0, (5, 1.5)),
+    (0, (1.5, 1.2)),
+    (0, (6, 1.5, 1.5, 1.5)),
+    (0, (3, 1)),
+    (0, (8, 2)),
+)
+SERIES_PER_FIGURE = len(SERIES)
+
+_WIDTH_IN = 3.9
+_LABEL = 46
+_STRIP_IN = 0.36
+_MOST_POINTS = 160
+_MOST_DOTS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A figure, and what it shows in words."""
+
+    name: str
+    """Of its file, without the ending."""
+    title: str
+    description: str
+    draw: Callable[[], Figure]
+
+
+@contextmanager
+def drawing() -> Iterator[None]:
+    """Matplotlib's settings for these figures, and its own again afterwards."""
+    import matplotlib as mpl
+
+    settings: Any = {
+        "font.family": "sans-serif",
+        "font.size": 8.5,
+        "text.usetex": False,
+        "text.parse_math": False,  # a metric's name may hold a dollar sign
+        "axes.edgecolor": MUTED,
+        "axes.labelcolor": INK,
+        "axes.titlesize": 9,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.grid": True,
+        "axes.formatter.useoffset": False,
+        "axes.axisbelow": True,
+        "grid.color": GRID,
+        "grid.linewidth": 0.6,
+        "text.color": INK,
+        "xtick.color": MUTED,
+        "ytick.color": MUTED,
+        "xtick.labelcolor": INK,
+        "ytick.labelcolor": INK,
+        "legend.frameon": False,
+        "legend.fontsize": 8,
+        "lines.linewidth": 1.6,
+        "path.simplify": True,
+        "pdf.fonttype": 42,  # embedded as TrueType, which publishers ask for
+        "figure.dpi": 100,
+    }
+    with mpl.rc_context(settings):
+        yield
+
+
+def label_of(row: AggregateRow | Comparison) -> str:
+    """The configuration as a figure has room for it."""
+    return shortened(config_words(row.config))
+
+
+def shortened(text: str, most: int = _LABEL) -> str:
+    """`text` with its middle cut out where it is too long: its ends are what tells configurations apart."""
+    text = printable(text)
+    if len(text) <= most:
+        return text
+    head = (most - 1) * 2 // 3
+    return f"{text[:head]}…{text[len(text) - (most - 1 - head) :]}"
+
+
+def printable(text: str) -> str:
+    """`text` without what no XML or font can hold: control characters, halves of characters."""
+    whole = text.encode("utf-8", "replace").decode()
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in whole)
+
+
+# ---------------------------------------------------------------------- the figures
+
+
+def seed_points(name: str, metric: str, rows: Sequence[AggregateRow], part: str = "") -> Drawn:
+    """Every seed of every configuration, with mean and interval."""
+    level = f"{rows[0].confidence * 100:g} %"
+    words = [f"{config_words(row.config)}: {len(row.values)} seeds" for row in rows[:3]]
+    more = f", and {len(rows) - 3} more configurations" if len(rows) > 3 else ""
+    description = (
+        f"One dot a seed, a bar at the mean, a line over its {level} interval, for {'; '.join(words)}{more}. "
+        "The numbers are in the table of results."
+    )
+
+    def draw() -> Figure:
+        figure, axes = _new(len(rows) * _STRIP_IN + 0.55)
+        for place, row in enumerate(rows):
+            _strip(axes, row, -float(place))
+        _strips(axes, [label_of(row) for row in rows])
+        axes.set_xlabel(shortened(metric))
+        return figure
+
+    return Drawn(name, f"{metric}: every seed, mean and {level} interval{part}", description, draw)
+
+
+def _strip(axes: Axes, row: AggregateRow, y: float) -> None:
+    values = [value for item in row.values if (value := from_json_number(item)) is not None]
+    finite = [value for value in values if math.isfinite(value)][:_MOST_DOTS]
+    # A fixed, small zigzag keeps equal values apart without a random jitter.
+    heights = [y - 0.10 + 0.05 * (index % 3) - 0.05 for index in range(len(finite))]
+    axes.plot(
+        finite,
+        heights,
+        linestyle="none",
+        marker="o",
+        markersize=4,
+        color=SERIES[0],
+        alpha=0.65,
+        markeredgewidth=0,
+    )
+    if row.mean is None:
+        return
+    if row.ci_low is not None and row.ci_high is not None:
+        axes.plot(
+            [row.ci_low, row.ci_high], [y - 0.30] * 2, color=SERIES[1], linewidth=1.8, solid_capstyle="butt"
+        )
+    axes.plot([row.mean], [y - 0.30], marker="|", markersize=9, markeredgewidth=2, color=SERIES[1])
+
+
+def curves(name: str, metric: str, rows_of: Sequence[Sequence[AggregateRow]], part: str = "") -> Drawn:
+    """The mean of each configuration at each step, with its interval as a band."""
+    level = f"{rows_of[0][0].confidence * 100:g} %"
+    last = "; ".join(f"{config_words(rows[-1].config)}: {_rough(rows[-1].mean)}" for rows in rows_of)
+    description = (
+        f"Mean over the seeds at each step, with the {level} interval as a band. At the last step: {last}."
+    )
+
+    def draw() -> Figure:
+        figure, axes = _new(2.5 + 0.17 * len(rows_of))
+        for place, rows in enumerate(rows_of):
+            _curve(axes, _thinned(rows), place)
+        axes.set_xlabel("step")
+        axes.set_ylabel(shortened(metric, 34))
+        _legend(axes, [label_of(rows[0]) for rows in rows_of])
+        return figure
+
+    return Drawn(name, f"{metric}: learning curves, mean and {level} band{part}", description, draw)
+
+
+def _curve(axes: Axes, rows: Sequence[AggregateRow], place: int) -> None:
+    known = [row for row in rows if row.mean is not None and row.step is not None]
+    steps = [float(row.step or 0) for row in known]
+    band = [row for row in known if row.ci_low is not None and row.ci_high is not None]
+    colour = SERIES[place]
+    axes.fill_between(
+        [float(row.step or 0) for row in band],
+        [row.ci_low or 0.0 for row in band],
+        [row.ci_high or 0.0 for row in band],
+        color=colour,
+        alpha=0.18,
+        linewidth=0,
+    )
+    axes.plot(
+        steps,
+        [row.mean or 0.0 for row in known],
+        color=colour,
+        linestyle=DASHES[place],
+        marker=MARKERS[place],
+        markersize=4,
+        markevery=(place, max(1, len(known) // 6)),
+    )
+
+
+def _thinned(rows: Sequence[AggregateRow]) -> list[AggregateRow]:
+    """At most some hundred steps, evenly, the last one among them: more cannot be seen."""
+    if len(rows) <= _MOST_POINTS:
+        return list(rows)
+    stride = (len(rows) - 1) / (_MOST_POINTS - 1)
+    return [rows[round(index * stride)] for index in range(_MOST_POINTS)]
+
+
+def differences(name: str, metric: str, comparisons: Sequence[Comparison], part: str = "") -> Drawn:
+    """The differences that were compared, with their intervals."""
+    level = f"{comparisons[0].confidence * 100:g} %"
+    decided = sum(bool(item.decided) for item in comparisons)
+    description = (
+        f"Differences of means with {level} intervals, {len(comparisons)} comparisons of which {decided} are decided "
+        "(filled squares). The sentences beside it say each in words."
+    )
+
+    def draw() -> Figure:
+        figure, axes = _new(len(comparisons) * _STRIP_IN + 0.55)
+        for place, item in enumerate(comparisons):
+            y = -float(place) - 0.2
+            if item.difference is None:
+                continue
+            if item.ci_low is not None and item.ci_high is not None:
+                axes.plot([item.ci_low, item.ci_high], [y, y], color=SERIES[0], linewidth=1.8)
+            face = SERIES[0] if item.decided else "none"
+            axes.plot(
+                [item.difference],
+                [y],
+                marker="s",
+                markersize=5,
+                color=SERIES[0],
+                markerfacecolor=face,
+                linestyle="none",
+            )
+        axes.axvline(0.0, color=MUTED, linewidth=1.0)
+        names = [
+            f"{shortened(config_words(item.config), 27)} - {shortened(config_words(item.baseline), 27)}"
+            for item in comparisons
+        ]
+        _strips(axes, names)
+        axes.set_xlabel(f"difference in {shortened(metric, 40)}")
+        return figure
+
+    return Drawn(name, f"{metric}: differences with {level} intervals{part}", description, draw)
+
+
+def profiles(
+    name: str, metric: str, named: Sequence[tuple[str, PerformanceProfile]], part: str = "", *, tasks: int = 1
+) -> Drawn:
+    """Performance profiles: the share of runs above each value."""
+    level = f"{named[0][1].confidence * 100:g} %"
+    over = f", averaged over {tasks} tasks" if tasks > 1 else ""
+    description = (
+        f"For each value of {metric}, the share of the runs that lie above it{over}, with a {level} bootstrap band "
+        f"point by point, for {', '.join(label for label, _ in named)}."
+    )
+
+    def draw() -> Figure:
+        figure, axes = _new(2.4 + 0.17 * len(named))
+        for place, (_, profile) in enumerate(named):
+            x = list(profile.thresholds)
+            if profile.low:
+                axes.fill_between(
+                    x,
+                    list(profile.low),
+                    list(profile.high),
+                    step="post",
+                    color=SERIES[place],
+                    alpha=0.15,
+                    linewidth=0,
+                )
+            axes.plot(
+                x,
+                list(profile.share),
+                drawstyle="steps-post",
+                color=SERIES[place],
+                linestyle=DASHES[place],
+                marker=MARKERS[place],
+                markersize=4,
+                markevery=(2 * place + 1, max(1, len(x) // 5)),
+            )
+        axes.set_ylim(-0.03, 1.03)
+        axes.set_xlabel(shortened(metric))
+        axes.set_ylabel("share of runs above")
+        _legend(axes, [shortened(label) for label, _ in named])
+        return figure
+
+    return Drawn(name, f"{metric}: performance profile{over}, {level} band{part}", description, draw)
+
+
+# ---------------------------------------------------------------------- what they share
+
+
+def _new(height_in: float) -> tuple[Figure, Axes]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(_WIDTH_IN, height_in), layout="constrained")
+    figure.patch.set_alpha(0.0)
+    axes = figure.add_subplot()
+    axes.patch.set_alpha(0.0)
+    return figure, axes
+
+
+def _strips(axes: Axes, labels: Sequence[str]) -> None:
+    """Horizontal strips, each with its label above it: a label beside it would leave a telephone no room."""
+    for place, label in enumerate(labels):
+        axes.text(
+            0.0,
+            -place + 0.12,
+            label,
+            transform=axes.get_yaxis_transform(),
+            fontsize=8,
+            va="bottom",
+            ha="left",
+            bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 0.6},  # lines go behind it
+        )
+        if place:
+            axes.axhline(-place + 0.45, color=GRID, linewidth=0.6)
+    axes.set_ylim(-len(labels) + 0.45, 0.5)
+    axes.set_yticks([])
+    axes.spines["left"].set_visible(False)
+    axes.grid(axis="y", visible=False)
+    axes.locator_params(axis="x", nbins=5)
+    axes.margins(x=0.04)
+
+
+def _legend(axes: Axes, labels: Sequence[str]) -> None:
+    from matplotlib.lines import Line2D
+
+    handles = [
+        Line2D([], [], color=SERIES[place], linestyle=DASHES[place], marker=MARKERS[place], markersize=4)
+        for place in range(len(labels))
+    ]
+    # A label that begins with an underscore would be left out: a blank before it is not seen.
+    shown = [f" {label}" for label in labels]
+    axes.figure.legend(handles, shown, loc="outside lower left", handlelength=3.2, borderaxespad=0.2)
+
+
+def _rough(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.4g}"
