@@ -32,7 +32,7 @@ MOST_FIGURES = 4
 MOST_CURVES = 24
 MOST_PAIRED = 8
 """Configurations that are compared each with each; of more, a baseline must be named."""
-_THRESHOLDS = 101
+_THRESHOLDS = 81
 
 Curves = dict[str, list[list[AggregateRow]]]
 """Logged metric to the rows of each configuration, step by step."""

@@ -285,6 +285,7 @@ def profiles(
                 markevery=(2 * place + 1, max(1, len(x) // 5)),
             )
         axes.set_ylim(-0.03, 1.03)
+        axes.locator_params(axis="x", nbins=5)
         axes.set_xlabel(shortened(metric))
         axes.set_ylabel("share of runs above")
         _legend(axes, [shortened(label) for label, _ in named])

@@ -14,7 +14,8 @@ from pathlib import Path
 from repro_hydra.record.store import write_bytes
 from repro_hydra.report.figures import GRID, INK, MUTED, PAPER, SERIES, Drawn, drawing, printable
 
-FORMATS = ("pdf", "svg", "png")
+_DATES = {"pdf": "CreationDate", "svg": "Date", "png": None}
+"""Formats, and what each calls the date that would make every file another."""
 _DPI = 300
 _VARIABLES = {
     INK: "var(--ink)",
@@ -30,6 +31,8 @@ _FONT = re.compile(r"font: (?:[\w.%]+ )*?([\d.]+px) [^;\"]*")
 _TAG = re.compile(r"<svg [^>]*?viewBox=\"([^\"]*)\"[^>]*>")
 _STYLE = re.compile(r"<defs>\s*<style type=\"text/css\">.*?</style>\s*</defs>", re.DOTALL)
 _TEXT = re.compile(r">[^<]*<")
+_PATH = re.compile(r' d="[^"]*"')
+_FRACTION = re.compile(r"(\d+\.\d{2})\d+")
 
 
 def to_inline_svg(drawn: Drawn) -> str:
@@ -70,6 +73,8 @@ def _outside_text(body: str) -> str:
 
 
 def _tag(text: str) -> str:
+    # A hundredth of a point is finer than any screen, and half the size.
+    text = _PATH.sub(lambda match: _FRACTION.sub(r"\1", match.group()).replace(" \n", " "), text)
     text = _COLOURS.sub(lambda match: _VARIABLES[match.group()], text)
     return _FONT.sub(r"font-size: \1", text)
 
@@ -79,13 +84,13 @@ def save(drawn: Drawn, folder: Path) -> list[Path]:
     import matplotlib as mpl
 
     written = []
-    for kind in FORMATS:
-        stream = io.BytesIO()
-        dates = {"pdf": "CreationDate", "svg": "Date"}
-        metadata = {"Title": printable(drawn.title)} | ({dates[kind]: None} if kind in dates else {})
-        with drawing(), mpl.rc_context({"svg.hashsalt": drawn.name}):
-            drawn.draw().savefig(stream, format=kind, dpi=_DPI, metadata=metadata)
-        path = folder / f"{drawn.name}.{kind}"
-        write_bytes(path, stream.getvalue())
-        written.append(path)
+    with drawing(), mpl.rc_context({"svg.hashsalt": drawn.name}):
+        figure = drawn.draw()
+        for kind, date in _DATES.items():
+            stream = io.BytesIO()
+            metadata = {"Title": printable(drawn.title)} | ({date: None} if date else {})
+            figure.savefig(stream, format=kind, dpi=_DPI, metadata=metadata)
+            path = folder / f"{drawn.name}.{kind}"
+            write_bytes(path, stream.getvalue())
+            written.append(path)
     return written

@@ -1,4 +1,4 @@
-"""A sweep to report on: configurations, curves, failures, waivers, hostile names. Records made as a session writes them."""
+"""A sweep to report on: configurations, curves, failures, waivers, hostile names; records as a session writes them."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def make_sweep(
         message="data/extra.csv was read and is no declared dataset. Declare it, or waive it",
     )
     for number, job in enumerate(sweep.jobs):
-        place, seed = divmod(number, seeds)
+        place, _ = divmod(number, seeds)
         if number == 2:
             sweep.run(number, error="no such layer", **told)
             continue
