@@ -6,9 +6,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from repro_hydra.config import DeterminismConf
+from repro_hydra.config import DeterminismConf, TorchDeterminism
 from repro_hydra.determinism.addresses import describe_refusal
 from repro_hydra.determinism.guard import Guard
+from repro_hydra.determinism.operators import LetThrough
 from repro_hydra.determinism.setting import ANY, Setting
 from repro_hydra.determinism.settings import SETTINGS
 from repro_hydra.imports import is_imported
@@ -56,6 +57,8 @@ class SettingsWatch:
         The session's `LateImports.when_imported`.
     start : str
         The directory that files are named relative to.
+    waived : callable, optional
+        Whether an operator without a deterministic implementation is waived; None where none is.
     """
 
     def __init__(
@@ -63,8 +66,11 @@ class SettingsWatch:
         options: DeterminismConf,
         when_imported: Callable[[str, Callable[[], None]], None],
         start: str = "",
+        waived: Callable[[str], bool] | None = None,
     ) -> None:
         self._guard = Guard(start)
+        enforced = options.torch is TorchDeterminism.enforce
+        self._let_through = None if waived is None or not enforced else LetThrough(waived, start)
         self._options = options
         self._when_imported = when_imported
         self._asked: dict[str, JSON] = {}
@@ -84,6 +90,8 @@ class SettingsWatch:
             self._when_imported(library, partial(self._enter_library, library))
         self._when_imported("torch", self._watch_first_step)
         self._when_imported("torch", lambda: self._guard.install(self._options))
+        if self._let_through is not None:
+            self._when_imported("torch", self._let_through.install)
 
     def probe_exit(self) -> None:
         """Probe once more, when the task is done."""
@@ -92,6 +100,8 @@ class SettingsWatch:
 
     def stop(self) -> None:
         """Give everything back: the hooks, and torch's own switches."""
+        if self._let_through is not None:
+            self._let_through.stop()
         self._guard.stop()
         self._stop_step_hook()
 
@@ -165,6 +175,7 @@ class SettingsWatch:
     def change_findings(self) -> list[Finding]:
         """A finding for each call that was kept from weakening a setting, and for each setting that changed."""
         findings = self._guard.findings()
+        findings += [] if self._let_through is None else self._let_through.findings()
         findings += [
             self._not_in_force(setting, "harmless" if setting.severity == "harmless" else "may_change_bits")
             for setting in self.not_in_force()

@@ -18,6 +18,7 @@ from repro_hydra.record.times import utc_now
 from repro_hydra.seed import choose_seeds, set_numpy, set_python, set_torch
 from repro_hydra.session import process
 from repro_hydra.session.capture import AttachedProcess
+from repro_hydra.session.findings import waived_operators
 from repro_hydra.session.plan import Job
 from repro_hydra.session.say import say
 
@@ -42,7 +43,8 @@ class ChildSession:
         late = LateImports()
         late.install()
         self._stack.callback(late.remove)
-        watch = SettingsWatch(self._options.determinism, late.when_imported)
+        waived = waived_operators(self._options.allow)
+        watch = SettingsWatch(self._options.determinism, late.when_imported, waived=waived)
         watch.enter()
         self._stack.callback(watch.stop)
         for finding in watch.entry_findings():

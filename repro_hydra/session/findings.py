@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 
 from repro_hydra.config import Mode
+from repro_hydra.determinism.operators import KIND
 from repro_hydra.record.schema import Finding, Upheld
 
 ALLOW = "hydra.callbacks.repro.allow"
@@ -102,6 +103,13 @@ def _fits(finding_id: str, key: str) -> bool:
     return len(finding_id) == len(key) and all(
         k in (i, ANY_ONE) for i, k in zip(finding_id, key, strict=True)
     )
+
+
+def waived_operators(allow: Mapping[str, str]) -> Callable[[str], bool] | None:
+    """Whether an operator without a deterministic implementation is waived, by its name; None where none can be."""
+    if not any(_fits(KIND, key[: len(KIND)]) for key in allow):
+        return None
+    return lambda name: reason_to_allow(f"{KIND}:{name}", allow) is not None
 
 
 def how_to_waive(finding: Finding) -> str:

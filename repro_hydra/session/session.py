@@ -17,6 +17,7 @@ import msgspec
 from repro_hydra.audit import SeedingAudit
 from repro_hydra.config import Mode
 from repro_hydra.determinism import SettingsWatch
+from repro_hydra.determinism.operators import refused_operator
 from repro_hydra.imports import LateImports
 from repro_hydra.record.environment import EnvironmentRecord
 from repro_hydra.record.manifest import write_manifest
@@ -32,7 +33,17 @@ from repro_hydra.session import capture, process
 from repro_hydra.session.claim import claim_record
 from repro_hydra.session.datasets import JobData
 from repro_hydra.session.ending import ending, terminating
-from repro_hydra.session.findings import NOT_BEGUN, Misuse, Refused, blockers, judge, waive, waived_ids
+from repro_hydra.session.findings import (
+    NOT_BEGUN,
+    Misuse,
+    Refused,
+    blockers,
+    how_to_waive,
+    judge,
+    waive,
+    waived_ids,
+    waived_operators,
+)
 from repro_hydra.session.heartbeat import Heartbeat
 from repro_hydra.session.joblog import JobLog
 from repro_hydra.session.lock import NO_LINKS, Held, WriterLock
@@ -80,7 +91,8 @@ class Session:
         self._stack = ExitStack()
         self._late = LateImports()
         start = plan.cwd or os.getcwd()  # noqa: PTH109
-        self._watch = SettingsWatch(plan.options.determinism, self._late.when_imported, start)
+        waived = waived_operators(plan.options.allow)
+        self._watch = SettingsWatch(plan.options.determinism, self._late.when_imported, start, waived)
         audited = plan.mode is not Mode.record
         self._audit = SeedingAudit(self._late.when_imported, start) if audited else None
         self._findings: list[Finding] = list(plan.findings)
@@ -336,6 +348,8 @@ class Session:
             return
         self._check_writer()
         duration_s = time.perf_counter() - self._clock
+        if error is not None:
+            self._name_refused_operator(error)
         self._keep("determinism", self._watch.probe_exit)
         self._findings += self._watch.change_findings()
         if self._audit is not None:
@@ -377,6 +391,14 @@ class Session:
         if self._trackers is not None:
             for line in self._trackers.finish(hurry=status in ("interrupted", "preempted")):
                 say(line)
+
+    def _name_refused_operator(self, error: BaseException) -> None:
+        """Where torch refused an operator, say what to do in the place of torch's own advice."""
+        refused = refused_operator(error, self._plan.cwd)
+        if refused is not None:
+            cause, finding = refused
+            self._findings.append(finding)
+            cause.args = (f"{finding.message}: {how_to_waive(finding)}",)
 
     def _write_result(self) -> None:
         values, left_out = flatten_result(self._returned)
