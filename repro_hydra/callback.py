@@ -125,6 +125,7 @@ class ReproCallback(Callback):
             code=code,
             patch=checked.code.patch if checked.code is not None else b"",
             data=data,
+            lock=checked.lock,
             findings=(*findings, *unregistered),
             recorded=recorded,
         )
@@ -234,6 +235,7 @@ class ReproCallback(Callback):
             code=code,
             patch=checked.code.patch if checked.code is not None else b"",
             data=data,
+            lock=checked.lock,
             findings=[*findings, *unregistered],
             created=created,
         ).open()

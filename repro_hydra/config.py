@@ -101,8 +101,10 @@ class EnvironmentConf:
     """What is recorded of the environment, beyond the packages."""
 
     lock: str | None = None
-    """An environment lock (`repro-hydra env snapshot`) that the run must match."""
+    """An environment lock (`repro-hydra env snapshot`) that the run must match; null takes the project's
+    ``repro-lock.json``, where there is one."""
     verify: bool = True
+    """Compare the environment with that lock."""
     exports: list[str] = field(default_factory=list)
     """Exports written beside the record: requirements, pylock, conda, dockerfile."""
     variables: list[str] = field(default_factory=list)

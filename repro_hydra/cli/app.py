@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from repro_hydra.cli.data import app as data_app
+from repro_hydra.cli.env import app as env_app
 from repro_hydra.cli.errors import told_plainly
 from repro_hydra.cli.records import add_commands
 from repro_hydra.cli.track import app as track_app
@@ -21,6 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(data_app, name="data")
+app.add_typer(env_app, name="env")
 app.add_typer(track_app, name="track")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]

@@ -18,7 +18,7 @@ import msgspec
 from packaging.utils import canonicalize_name
 
 from repro_hydra.environment.source import ask_sources
-from repro_hydra.record.environment import Distribution, OriginKind
+from repro_hydra.record.environment import Distribution, OriginKind, Source
 from repro_hydra.record.redact import redact_url
 from repro_hydra.record.schema import JSON
 
@@ -129,6 +129,7 @@ def _from_direct_url(
             url=f"{vcs['vcs']}+{url}" if isinstance(vcs.get("vcs"), str) else url,
             commit=commit if isinstance(commit, str) else None,
             installer=installer,
+            source=_source(direct_url),
         )
     if isinstance(directory, dict):
         editable = directory.get("editable") is True
@@ -136,7 +137,28 @@ def _from_direct_url(
         return Distribution(
             name=name, version=version, kind=kind, url=url, editable=editable, installer=installer
         )
-    return Distribution(name=name, version=version, kind="archive", url=url, installer=installer)
+    return Distribution(
+        name=name,
+        version=version,
+        kind="archive",
+        url=url,
+        installer=installer,
+        source=_source(direct_url),
+    )
+
+
+def _source(direct_url: dict[str, JSON]) -> Source | None:
+    archive, subdirectory = direct_url.get("archive_info"), direct_url.get("subdirectory")
+    hashes: dict[str, str] = {}
+    if isinstance(archive, dict):
+        given = archive.get("hashes")
+        one = archive.get("hash")  # the form before PEP 610 was amended: "sha256=…"
+        if isinstance(given, dict):
+            hashes = {str(name): value for name, value in given.items() if isinstance(value, str)}
+        elif isinstance(one, str) and "=" in one:
+            hashes = dict([one.split("=", 1)])
+    below = subdirectory if isinstance(subdirectory, str) else None
+    return Source(hashes=hashes, subdirectory=below) if hashes or below else None
 
 
 def _is_development_egg(metadata: importlib.metadata.Distribution) -> bool:
@@ -161,7 +183,10 @@ def _with_source_state(
     states = ask_sources(sorted(set(sources.values())), environ)
     for position, path in sources.items():
         state = states[path]
-        listed[position] = msgspec.structs.replace(listed[position], commit=state.commit, dirty=state.dirty)
+        source = None if state.remote is None else Source(remote=state.remote)
+        listed[position] = msgspec.structs.replace(
+            listed[position], commit=state.commit, dirty=state.dirty, source=source
+        )
     return listed
 
 

@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from repro_hydra.record.redact import redact_url
+
 _TIMEOUT_S = 20.0
 _KEPT = (
     "GIT_CONFIG",
@@ -28,13 +30,16 @@ class SourceState:
 
     commit: str | None = None
     dirty: bool | None = None
+    remote: str | None = None
+    """None: it has none, too."""
 
 
 def ask_sources(folders: Sequence[Path], environ: Mapping[str, str] | None = None) -> dict[Path, SourceState]:
     """Commit and dirtiness of each folder, asked at the same time (a git process takes 3 ms)."""
     variables = _variables(os.environ if environ is None else environ)
     asked = {folder: _start(folder, variables) for folder in folders}
-    return {folder: _answer(process) for folder, process in asked.items()}
+    remotes = {folder: _start_remote(folder, variables) for folder in folders}
+    return {folder: _answer(process, remotes[folder]) for folder, process in asked.items()}
 
 
 def _variables(environ: Mapping[str, str]) -> dict[str, str]:
@@ -52,9 +57,17 @@ def _variables(environ: Mapping[str, str]) -> dict[str, str]:
 def _start(folder: Path, variables: dict[str, str]) -> subprocess.Popen[bytes] | None:
     # Untracked files are not looked at: a folder of outputs would make each run's environment another one.
     options = ["--porcelain=v2", "--branch", "--no-ahead-behind", "--no-renames", "--untracked-files=no"]
+    return _git(folder, ["-c", "core.fsmonitor=false", "status", *options, "--", "."], variables)
+
+
+def _start_remote(folder: Path, variables: dict[str, str]) -> subprocess.Popen[bytes] | None:
+    return _git(folder, ["config", "--get-regexp", r"^remote\..*\.url$"], variables)
+
+
+def _git(folder: Path, arguments: list[str], variables: dict[str, str]) -> subprocess.Popen[bytes] | None:
     try:
         return subprocess.Popen(
-            ["git", "-C", str(folder), "-c", "core.fsmonitor=false", "status", *options, "--", "."],
+            ["git", "-C", str(folder), *arguments],
             env=variables,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -64,19 +77,34 @@ def _start(folder: Path, variables: dict[str, str]) -> subprocess.Popen[bytes] |
         return None
 
 
-def _answer(process: subprocess.Popen[bytes] | None) -> SourceState:
+def _answer(status: subprocess.Popen[bytes] | None, remotes: subprocess.Popen[bytes] | None) -> SourceState:
+    output, listed = _output(status), _output(remotes)
+    if output is None:
+        return SourceState()  # no repository, or one of another owner
+    remote = _remote(listed or b"")
+    lines = output.splitlines()
+    oid = next((line.split()[2] for line in lines if line.startswith(b"# branch.oid ")), b"(initial)")
+    if oid == b"(initial)":
+        return SourceState(remote=remote)
+    dirty = any(not line.startswith(b"#") for line in lines)
+    return SourceState(commit=oid.decode(), dirty=dirty, remote=remote)
+
+
+def _output(process: subprocess.Popen[bytes] | None) -> bytes | None:
     if process is None:
-        return SourceState()
+        return None
     try:
         output, _ = process.communicate(timeout=_TIMEOUT_S)
     except subprocess.TimeoutExpired:
         process.kill()
         process.communicate()
-        return SourceState()
-    if process.returncode != 0:
-        return SourceState()  # no repository, or one of another owner
-    lines = output.splitlines()
-    oid = next((line.split()[2] for line in lines if line.startswith(b"# branch.oid ")), b"(initial)")
-    if oid == b"(initial)":
-        return SourceState()
-    return SourceState(commit=oid.decode(), dirty=any(not line.startswith(b"#") for line in lines))
+        return None
+    return output if process.returncode == 0 else None
+
+
+def _remote(listed: bytes) -> str | None:
+    """``origin``, or the first: lines of ``remote.NAME.url ADDRESS``."""
+    pairs = [line.partition(" ") for line in listed.decode(errors="replace").splitlines()]
+    addresses = {key: address for key, _, address in pairs if address}
+    chosen = addresses.get("remote.origin.url") or next(iter(addresses.values()), None)
+    return None if chosen is None else redact_url(chosen)

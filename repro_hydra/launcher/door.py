@@ -42,7 +42,7 @@ from repro_hydra.session.claim import check_directory
 from repro_hydra.session.datasets import DataPlan
 from repro_hydra.session.ending import terminating
 from repro_hydra.session.findings import Misuse, Refused, blockers, waive
-from repro_hydra.session.plan import Plan, SweepPlace, options_from
+from repro_hydra.session.plan import LockPlan, Plan, SweepPlace, options_from
 from repro_hydra.session.promise import weakened
 from repro_hydra.session.say import say
 
@@ -65,6 +65,7 @@ class SweepDoor:
         patch: bytes,
         data: DataPlan,
         findings: Sequence[Finding],
+        lock: LockPlan | None = None,
         created: Sequence[Path] = (),
     ) -> None:
         self._options = options
@@ -96,6 +97,7 @@ class SweepDoor:
             ),
             code=code,
             data=data,
+            lock=lock,
             findings=tuple(findings),
             must_be_fresh=self._isolates,
         )

@@ -13,6 +13,17 @@ from repro_hydra.record.schema import JSON, SCHEMA, Part
 OriginKind = Literal["index", "vcs", "local", "editable", "archive", "conda"]
 
 
+class Source(Part, frozen=True, kw_only=True):
+    """What it takes to have the same source again, as far as the installer or the repository told."""
+
+    remote: str | None = None
+    """Where the repository of an editable install is to be had from; without credentials."""
+    hashes: dict[str, str] = {}
+    """Of an archive that was installed by its address (PEP 610); an index's files leave none behind."""
+    subdirectory: str | None = None
+    """Of the repository or archive."""
+
+
 class Distribution(Part, frozen=True, kw_only=True):
     """An installed distribution and where it came from."""
 
@@ -28,6 +39,7 @@ class Distribution(Part, frozen=True, kw_only=True):
     dirty: bool | None = None
     """Editable only: whether a tracked file below its source differs from `commit`. None: could not be asked."""
     installer: str | None = None
+    source: Source | None = None
 
 
 class Interpreter(Part, frozen=True, kw_only=True):
@@ -144,5 +156,7 @@ class EnvironmentRecord(Part, frozen=True, kw_only=True):
     """The file that holds them, relative to this one, where several runs share it."""
     distributions_digest: str | None = None
     """BLAKE3 over the canonical list; see `environment.digest_distributions`."""
+    lock: dict[str, JSON] | None = None
+    """The environment lock that the run was held against: its path, digest, and whether it was compared."""
     unknown: dict[str, str] = {}
     """Field to reason: what could not be found out."""

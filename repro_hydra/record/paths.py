@@ -42,6 +42,11 @@ class RunPaths:
         return self.record / "environment.json"
 
     @property
+    def exports(self) -> Path:
+        """The environment in the formats of installers, where the run was asked for them."""
+        return self.record / "exports"
+
+    @property
     def determinism(self) -> Path:
         return self.record / "determinism.json"
 

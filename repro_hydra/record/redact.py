@@ -9,7 +9,7 @@ booleans are never secrets.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 from repro_hydra.record.schema import JSON
@@ -25,7 +25,9 @@ _SECRET_HOLDERS = frozenset({"secret", "secrets", "credential", "credentials"})
 _SECRET_ENDINGS = (
     "password", "passwd", "apikey", "accesskey", "secretkey", "privatekey", "authtoken", "accesstoken",
 )  # fmt: skip
-_SECRET_LAST_WORDS = frozenset({"credential", "credentials", "auth", "authorization", "jwt"})
+_SECRET_LAST_WORDS = frozenset(
+    {"credential", "credentials", "auth", "authorization", "jwt", "bearer", "cookie", "cookies"}
+)
 _KINDS_OF_SECRET_KEY = frozenset(
     {"api", "access", "private", "secret", "encryption", "signing", "account", "ssh", "auth", "license"}
 )
@@ -72,7 +74,12 @@ def is_secret_name(name: str, value: str = "") -> bool:
     >>> is_secret_name("tokenizer"), is_secret_name("seed.key"), is_secret_name("pad_token", "<pad>")
     (False, False, False)
     """
-    words = [word.lower() for word in _WORD.findall(name.rpartition(".")[2])]
+    above, _, own = name.rpartition(".")
+    words = [word.lower() for word in _WORD.findall(own)]
+    if own == "key" and above:  # ``api: {key: …}``: what kind of key is said above
+        words = [word.lower() for word in _WORD.findall(above.rpartition(".")[2])] + words
+    if own in ("pass", "PASS"):
+        return True
     if not words or words[-1] in _ABOUT_A_SECRET:
         return False
     if any(word in _SECRET_WORDS or word.endswith(_SECRET_ENDINGS) for word in words):
@@ -104,6 +111,11 @@ _TOKENS = (
     r"|(?P<slack>\bxox[abeoprs]-[A-Za-z0-9-]{10,})"
     r"|(?P<huggingface>\bhf_[A-Za-z0-9]{30,})"
     r"|(?P<google>\bAIza[0-9A-Za-z_-]{35})"
+    r"|(?P<npm>\bnpm_[A-Za-z0-9]{30,})"
+    r"|(?P<pypi>\bpypi-[A-Za-z0-9_-]{30,})"
+    r"|(?P<docker>\bdckr_pat_[A-Za-z0-9_-]{20,})"
+    r"|(?P<sendgrid>\bSG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,})"
+    r"|(?P<hook>(?<=/services/)T[A-Z0-9]+/B[A-Z0-9]+/[A-Za-z0-9-]{8,})"
     r"|(?P<jwt>\beyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,})"
 )
 _PRIVATE_KEY = r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----"
@@ -126,6 +138,24 @@ _QUOTED_ASSIGNMENT = re.compile(
     r"(?<![\w.-])(-*[A-Za-z_][\w.-]*)(['\"]?\s*[:=]\s*)(['\"])((?:(?!\3)[^\n\\]|\\.)+)\3"
 )
 _ASSIGNMENT = re.compile(r"(?<![\w.-])(-*[A-Za-z_][\w.-]*)=(?![^\s'\"(),;&]*\()([^\s'\"(),;&]+)")
+_ESCAPED_ASSIGNMENT = re.compile(
+    r"(?<![\w.-])(-*[A-Za-z_][\w.-]*)(\\+['\"]\s{0,9}[:=]\s{0,9})(\\+['\"])([^\n\\]+)(?=\3)"
+)
+"""JSON within JSON, or within a program's repr of a text."""
+_DOTTED = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
+"""``password = config.password``, a line of source."""
+_SPACED_ASSIGNMENT = re.compile(
+    r"(?<![\w.-])(-*[A-Za-z_][\w.-]*)([ \t]{0,9}:[ \t]{1,9}|[ \t]{1,9}=[ \t]{1,9})(?!['\"\[{])"
+    r"(?![^\s'\"(),;&]*\()([^\s,{}\[\]()'\"]{6,})"
+)
+"""``password: x`` of YAML, ``X-Api-Key: x`` of a header, ``key = x`` of an ini file."""
+_OPTION = re.compile(r"(?<![\w-])(--[A-Za-z][\w.-]*)(\s{1,9}|['\"]\s{0,9},\s{0,9}['\"])(?!-)([^\s'\",]{3,})")
+"""``--api-key x`` in a text, or ``'--api-key', 'x'`` in the repr of a command line."""
+_LOGIN = re.compile(
+    r"(\bauth\s{0,9}=\s{0,9}\(\s{0,9}(?:'[^'\n]*'|\"[^\"\n]*\")\s{0,9},\s{0,9}['\"]|\blogin\s{1,9}\S+\s{1,9}password\s{1,9})"
+    r"([^\s'\"]+)"
+)
+"""``auth=('me', 'x')`` of an HTTP client, ``login me password x`` of a netrc."""
 _INNER_PAIR = re.compile(r"(?<![\w.-])(-*[A-Za-z_][\w.-]*)(\s*:\s*)([^\s,{}\[\]'\":][^,{}\[\]]*)")
 """A pair in a mapping of Hydra's override grammar: ``login={user: me, password: x}``."""
 
@@ -141,6 +171,13 @@ def redact_text(text: str) -> str:
     if "=" in found or ":" in found:
         found = _QUOTED_ASSIGNMENT.sub(_quoted_assignment, found)
         found = _ASSIGNMENT.sub(_assignment, found)
+        found = _SPACED_ASSIGNMENT.sub(_spaced_assignment, found)
+    if "\\" in found:
+        found = _ESCAPED_ASSIGNMENT.sub(_escaped_assignment, found)
+    if "--" in found:
+        found = _OPTION.sub(_option, found)
+    if "auth" in found or "login" in found:
+        found = _LOGIN.sub(rf"\g<1>{PLACEHOLDER}", found)
     if "earer" in found or "uthorization" in found or "EARER" in found:
         found = _AUTHORIZATION.sub(rf"\g<1>\g<3>{PLACEHOLDER}", found)
     return text if found == text else found
@@ -165,6 +202,33 @@ def _assignment(match: re.Match[str]) -> str:
     if _NOT_TEXT.match(value) or not (_is_value(value) and is_secret_name(name, value)):
         return match.group()
     return f"{name}={PLACEHOLDER}"
+
+
+def _escaped_assignment(match: re.Match[str]) -> str:
+    name, between, quote, value = match.groups()
+    if not (_is_value(value) and is_secret_name(name, value)):
+        return match.group()
+    return f"{name}{between}{quote}{PLACEHOLDER}"
+
+
+def _spaced_assignment(match: re.Match[str]) -> str:
+    name, between, value = match.groups()
+    plain_word = value.isalpha() and not name.lower().endswith(("password", "passwd", "passphrase"))
+    if (
+        plain_word
+        or _DOTTED.fullmatch(value)
+        or _NOT_TEXT.match(value)
+        or not (_is_value(value) and is_secret_name(name, value))
+    ):
+        return match.group()  # "unexpected token: string" is a sentence
+    return f"{name}{between}{PLACEHOLDER}"
+
+
+def _option(match: re.Match[str]) -> str:
+    name, between, value = match.groups()
+    if _NOT_TEXT.match(value) or not (_is_value(value) and is_secret_name(name.lstrip("-"), value)):
+        return match.group()
+    return f"{name}{between}{PLACEHOLDER}"
 
 
 def _inner_pair(match: re.Match[str]) -> str:
@@ -248,13 +312,56 @@ def _redact(value: JSON, key: str, below_holder: bool) -> JSON:
         return redact_text(value)
     if isinstance(value, dict):
         inside = below_holder or key.rpartition(".")[2].lower() in _SECRET_HOLDERS
+        above = key.rpartition(".")[2]
         changed = {
-            name: new for name, item in value.items() if (new := _redact(item, str(name), inside)) is not item
+            name: new
+            for name, item in value.items()
+            if (new := _redact(item, f"{above}.{name}" if above else str(name), inside)) is not item
         }
         return {**value, **changed} if changed else value
     if isinstance(value, list):
         items = [_redact(item, key, below_holder) for item in value]
         return items if any(new is not old for new, old in zip(items, value, strict=True)) else value
+    return value
+
+
+# --- by value --------------------------------------------------------------------------------------------
+
+_SHORTEST_KNOWN = 8
+
+
+def known_secrets(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """The values of the environment's secret variables, which a config or a message may repeat under any name.
+
+    A path (to a file that holds a secret) and what is too short to be told from other text are not among them.
+    """
+    found = {
+        value
+        for name, value in environ.items()
+        if len(value) >= _SHORTEST_KNOWN
+        and not value.startswith(("/", "~"))
+        and not _NOT_TEXT.match(value)
+        and is_secret_name(name, value)
+    }
+    return tuple(sorted(found, key=len, reverse=True))
+
+
+def hide(value: JSON, known: Sequence[str]) -> JSON:
+    """`value` with each of the texts in `known` replaced wherever it stands, keys included.
+
+    Examples
+    --------
+    >>> hide({"login": "me:hunter2hunter2"}, ["hunter2hunter2"])
+    {'login': 'me:[redacted]'}
+    """
+    if isinstance(value, str):
+        for secret in known:
+            value = value.replace(secret, PLACEHOLDER)
+        return value
+    if isinstance(value, dict):
+        return {str(hide(name, known)): hide(item, known) for name, item in value.items()} if known else value
+    if isinstance(value, list):
+        return [hide(item, known) for item in value] if known else value
     return value
 
 
@@ -266,7 +373,7 @@ _FILE_FORMS = re.compile(
 )
 _FILE_CLUES = (
     b"-----BEGIN ", b"AKIA", b"ASIA", b"ghp_", b"gho_", b"ghu_", b"ghs_", b"ghr_", b"github_pat_", b"glpat-", b"sk-",
-    b"sk_live_", b"rk_live_", b"xox", b"hf_", b"AIza", b"eyJ",
+    b"sk_live_", b"rk_live_", b"xox", b"hf_", b"AIza", b"eyJ", b"npm_", b"pypi-", b"dckr_pat_", b"SG.",
 )  # fmt: skip
 """What `_FILE_FORMS` finds begins with one of these. To search 10 MB for each takes 0.1 s, for the pattern 1.1 s."""
 _FORM_NAMES = {
@@ -278,6 +385,11 @@ _FORM_NAMES = {
     "slack": "a Slack token",
     "huggingface": "a Hugging Face token",
     "google": "a Google API key",
+    "npm": "an npm token",
+    "pypi": "a token of a package index",
+    "docker": "a Docker access token",
+    "sendgrid": "a SendGrid key",
+    "hook": "the address of a web hook",
     "jwt": "a JSON web token",
 }
 

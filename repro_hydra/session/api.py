@@ -106,6 +106,7 @@ def session(
         code=code,
         patch=checked.code.patch if checked.code is not None else b"",
         data=data,
+        lock=checked.lock,
         findings=(*findings, *unregistered),
         must_be_fresh=chosen.mode is Mode.strict,
         recorded=recorded,

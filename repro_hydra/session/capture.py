@@ -19,10 +19,12 @@ from repro_hydra.environment import capture_environment, list_distributions
 from repro_hydra.environment.variables import chosen_variables, is_chosen, only_tells_where
 from repro_hydra.record.environment import EnvironmentRecord
 from repro_hydra.record.paths import RunPaths, SweepPaths
-from repro_hydra.record.redact import redact, redact_argv
-from repro_hydra.record.schema import JSON, ConfigRecord, ProcessInfo, RunRecord
+from repro_hydra.record.redact import hide, known_secrets, redact, redact_argv
+from repro_hydra.record.schema import JSON, ConfigRecord, Finding, ProcessInfo, RunRecord
 from repro_hydra.record.store import RecordError, read, write_bytes, write_json
 from repro_hydra.record.values import to_json
+from repro_hydra.session.environment_lock import held_against_lock, lock_record
+from repro_hydra.session.exports import write_exports
 from repro_hydra.session.plan import Job, Plan
 
 
@@ -30,14 +32,14 @@ def write_config(paths: RunPaths, plan: Plan, job: Job) -> None:
     """``config.json``: what the task really gets, resolved, and how it was asked for."""
     unresolved, resolved = containers(job.config)
     record = ConfigRecord(
-        resolved=redact(to_json(resolved)),
-        unresolved=redact(to_json(unresolved)),
+        resolved=_redacted(to_json(resolved)),
+        unresolved=_redacted(to_json(unresolved)),
         overrides=redacted_argv(job.overrides),
         hydra_overrides=redacted_argv(job.hydra_overrides),
         config_name=job.config_name,
         config_path=job.config_dirs[0] if job.config_dirs else None,
         config_dirs=job.config_dirs,
-        repro=redact(options_record(plan.options)),
+        repro=_redacted(options_record(plan.options)),
     )
     write_json(paths.config, record)
 
@@ -89,18 +91,26 @@ def write_code(paths: RunPaths, plan: Plan) -> None:
     write_json(paths.code, code)
 
 
-def write_environment(paths: RunPaths, plan: Plan, captured: EnvironmentRecord | None) -> None:
-    """``environment.json``; the distributions are referred to where the sweep's list is the same."""
+def write_environment(
+    paths: RunPaths, plan: Plan, job: Job, captured: EnvironmentRecord | None
+) -> list[Finding]:
+    """``environment.json``, the exports asked for, and how the environment differs from the project's lock.
+
+    The distributions are referred to where the sweep's list is the same.
+    """
     record = captured or environment_of_this_process(plan.options)
     if captured is not None:  # by another process on this machine: the variables are this job's own
         variables = chosen_variables(os.environ, plan.options.environment.variables)
         record = msgspec.structs.replace(record, variables=variables)
+    record = msgspec.structs.replace(record, lock=lock_record(plan))
+    whole = record
     if plan.sweep is not None and record.distributions is not None:
         shared = SweepPaths(Path(plan.sweep.sweep_dir)).environment
         if _digest_in(shared) == record.distributions_digest:
             relative = Path(os.path.relpath(shared, paths.record)).as_posix()
             record = msgspec.structs.replace(record, distributions=None, distributions_in=relative)
     write_json(paths.environment, record)
+    return [*held_against_lock(plan, whole), *write_exports(paths, plan, job, whole)]
 
 
 def environment_of_this_process(options: ReproConf) -> EnvironmentRecord:
@@ -149,7 +159,13 @@ class _SharedDigest(msgspec.Struct):
 
 
 def redacted_argv(argv: Sequence[str]) -> list[str]:
-    return redact_argv(list(argv))
+    known = known_secrets(os.environ)
+    return [hide(argument, known) for argument in redact_argv(list(argv))]
+
+
+def _redacted(value: JSON) -> JSON:
+    """Without what looks like a secret, and without what the environment calls one, wherever it stands."""
+    return hide(redact(value), known_secrets(os.environ))
 
 
 def python_version() -> str:

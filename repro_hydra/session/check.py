@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from repro_hydra.code import CodeState, inspect_code, snapshot_code
-from repro_hydra.config import DeterminismConf, EnvironmentConf, Mode, ReproConf
+from repro_hydra.config import DeterminismConf, Mode, ReproConf
 from repro_hydra.determinism import (
     initial_environment,
     required_variables,
@@ -22,7 +22,9 @@ from repro_hydra.program import NoProgram, Program, ignores_environment, why_not
 from repro_hydra.record.code import CodeRecord
 from repro_hydra.record.schema import Finding
 from repro_hydra.session.datasets import DataPlan, look_at_data
+from repro_hydra.session.environment_lock import look_at_lock
 from repro_hydra.session.findings import Misuse
+from repro_hydra.session.plan import LockPlan
 from repro_hydra.session.promise import weakened
 from repro_hydra.tracking.find import why_not_usable
 
@@ -36,6 +38,7 @@ class Checked:
     findings: tuple[Finding, ...]
     code: CodeState | None
     data: DataPlan
+    lock: LockPlan | None = None
 
 
 def check_start(
@@ -46,7 +49,7 @@ def check_start(
     Raises
     ------
     Misuse
-        For a tracker that is not there.
+        For a tracker that is not there, or an export of a format that there is none of.
     """
     for name in options.tracking:
         reason = why_not_usable(name)
@@ -73,7 +76,8 @@ def check_start(
             )
         )
     data, found = look_at_data(options.data, cwd)
-    return Checked(findings=(*findings, *found), code=code, data=data)
+    lock, differing = look_at_lock(options.environment, cwd)
+    return Checked(findings=(*findings, *found, *differing), code=code, data=data, lock=lock)
 
 
 def keep_snapshot(state: CodeState | None, findings: list[Finding]) -> CodeRecord | None:
@@ -159,11 +163,8 @@ _SEEDS_OF_SWEEPERS = ("sampler.seed", "optim.seed", "ax_config.client.random_see
 
 def _without_effect(options: ReproConf) -> list[str]:
     """Options of the contract that are accepted and not built yet: better refused than believed."""
-    environment = EnvironmentConf()
     changed: dict[str, bool] = {
         "wait": not options.wait,
-        "environment.lock": options.environment.lock != environment.lock,
-        "environment.exports": options.environment.exports != environment.exports,
     }
     return [name for name, is_set in changed.items() if is_set]
 

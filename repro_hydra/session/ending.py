@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from repro_hydra.record.redact import redact_text
+from repro_hydra.record.redact import hide, known_secrets, redact_text
 from repro_hydra.record.schema import ErrorInfo, Status
 
 
@@ -64,9 +64,13 @@ def ending(error: BaseException | None) -> tuple[Status, ErrorInfo | None]:
     if isinstance(error, SystemExit) and error.code in (None, 0):
         return "completed", None
     if isinstance(error, SystemExit):
-        return "failed", ErrorInfo(type="SystemExit", message=f"sys.exit({error.code!r})")
+        return "failed", ErrorInfo(type="SystemExit", message=_redacted(f"sys.exit({error.code!r})"))
     return "failed", ErrorInfo(
         type=type(error).__name__,
-        message=redact_text(str(error)),
-        traceback=redact_text("".join(traceback.format_exception(error))),
+        message=_redacted(str(error)),
+        traceback=_redacted("".join(traceback.format_exception(error))),
     )
+
+
+def _redacted(text: str) -> str:
+    return str(hide(redact_text(text), known_secrets(os.environ)))

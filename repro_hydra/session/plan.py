@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from repro_hydra.composed import select
 from repro_hydra.config import Mode, ReproConf
 from repro_hydra.record.code import CodeRecord
+from repro_hydra.record.lock import EnvironmentLock
 from repro_hydra.record.schema import Finding
 from repro_hydra.session.datasets import DataPlan
 from repro_hydra.session.findings import Misuse
@@ -35,6 +36,16 @@ class SweepPlace:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LockPlan:
+    """The environment lock as it was when the run, or its sweep, was started."""
+
+    path: str
+    blake3: str
+    """Of the file."""
+    lock: EnvironmentLock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """Decided once for a run, or once for all jobs of a sweep."""
 
@@ -49,6 +60,7 @@ class Plan:
     """The patch itself for a single run; a sweep stores it once beside ``sweep.json``."""
     data: DataPlan | None = None
     """The declared datasets before the start; None where nobody looked."""
+    lock: LockPlan | None = None
     findings: tuple[Finding, ...] = ()
     """What was found before the start; waivers are applied."""
     must_be_fresh: bool = True

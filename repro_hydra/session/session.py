@@ -262,7 +262,10 @@ class Session:
         paths, plan, job = self._paths, self._plan, self._job
         self._keep("config", lambda: capture.write_config(paths, plan, job))
         self._keep("code", lambda: capture.write_code(paths, plan))
-        self._keep("environment", lambda: capture.write_environment(paths, plan, self._environment))
+        self._findings += (
+            self._keep("environment", lambda: capture.write_environment(paths, plan, job, self._environment))
+            or []
+        )
         self._keep("determinism", lambda: write_json(paths.determinism, self._watch.record()))
         self._keep("data", self._look_at_data)
 

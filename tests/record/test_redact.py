@@ -7,7 +7,9 @@ import pytest
 from repro_hydra.record.redact import (
     PLACEHOLDER,
     find_secret,
+    hide,
     is_secret_name,
+    known_secrets,
     redact,
     redact_argv,
     redact_text,
@@ -214,3 +216,66 @@ def test_a_secret_in_a_large_binary_file_is_found() -> None:
     kind_and_line = find_secret(noise + b" " + TOKENS["github"].encode() + b" " + noise)
     assert kind_and_line is not None
     assert kind_and_line[0] == "a GitHub token"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "password: hunter2hunter2",
+        "X-Api-Key: hunter2hunter2",
+        "aws_secret_access_key = hunter2hunter2",
+        "starting with --api-key hunter2hunter2 now",
+        "Command '['curl', '--token', 'hunter2hunter2']' returned 1",
+        r"the server said {\"password\": \"hunter2hunter2\"}",
+        "requests.get(url, auth=('me', 'hunter2hunter2'))",
+        "machine x login me password hunter2hunter2",
+        "https://hooks.example.org/services/T0AB/B0AB/hunter2hunter2",
+    ],
+)
+def test_texts_lose_secrets_in_every_way_of_writing(text: str) -> None:
+    """YAML, headers, ini files, options in a text, JSON within JSON, clients' logins, hooks."""
+    assert "hunter2" not in redact_text(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SyntaxError: unexpected token: identifier",
+        "    api_key = config.api_key",
+        "ran with --max-tokens 4096 --tokenizer bert-base-v2",
+        "seed.key: model.seed2",
+    ],
+)
+def test_sentences_and_source_that_only_mention_secrets_stay(text: str) -> None:
+    assert redact_text(text) is text
+
+
+def test_names_are_judged_with_what_stands_above() -> None:
+    """A bare ``key`` is a secret below ``api``, and none below ``seed``; ``pass`` and cookies are secrets."""
+    config = {
+        "api": {"key": "hunter2"},
+        "seed": {"key": "seed"},
+        "login": {"pass": "hunter2"},
+        "cookie": "a=b",
+    }
+    assert redact(config) == {
+        "api": {"key": PLACEHOLDER},
+        "seed": {"key": "seed"},
+        "login": {"pass": PLACEHOLDER},
+        "cookie": PLACEHOLDER,
+    }
+
+
+def test_what_the_environment_calls_a_secret_is_hidden_under_any_name() -> None:
+    environ = {
+        "MY_TOKEN": "hunter2hunter2",
+        "SHORT_TOKEN": "abc",
+        "KEY_FILE": "/home/me/key",
+        "TOKEN_PATH": "/home/me/token",
+        "API_KEY": "12345678",
+        "LANG": "C.UTF-8",
+    }
+    known = known_secrets(environ)
+    assert known == ("hunter2hunter2",)
+    assert hide({"a": ["see hunter2hunter2"], "n": 1}, known) == {"a": [f"see {PLACEHOLDER}"], "n": 1}
+    assert hide("nothing", ()) == "nothing"
