@@ -1,10 +1,12 @@
 """Registers the config groups, so that ``+repro=strict`` works in a script that never imports the package."""
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, is_dataclass
 from enum import Enum
 from typing import Any
 
-from hydra.core.config_store import ConfigStore
+from hydra.core.config_store import ConfigNode, ConfigStore
+from omegaconf import OmegaConf
 
 from repro_hydra import config as repro
 
@@ -28,8 +30,8 @@ class ReproLauncherConf:
     stop_at_failure: bool = False
 
 
-# As a plain mapping: a typed node costs 5 ms at the start of every Hydra program. Hydra refuses other keys all the
-# same; the values are checked by `repro_hydra.repeats.options`, which says what each of them does.
+# As a plain mapping. Hydra refuses other keys all the same; the values are checked by `repro_hydra.repeats.options`,
+# which says what each of them does.
 REPRO_SEEDS: dict[str, Any] = {
     "_target_": "hydra_plugins.repro_hydra_plugin.sweeper.ReproSeedsSweeper",
     "rule": "width",
@@ -51,33 +53,69 @@ REPRO_SEEDS: dict[str, Any] = {
 }
 
 
-def _nested(name: str, options: Any) -> dict[str, Any]:
-    """An option of a nested group. It brings the callback along, which without a mode would not be there."""
-    return {"_target_": repro.CALLBACK_TARGET, name: asdict(options) if is_dataclass(options) else options}
+class LazyNode(ConfigNode):
+    """A stored config that is made when Hydra asks for it.
+
+    Making the typed ones takes 15 ms, which every Hydra program in the environment would pay at its start. Picklable,
+    since launchers send Hydra's state to their workers.
+    """
+
+    def __init__(self, make: Callable[..., Any], arguments: tuple[Any, ...], stored: ConfigNode) -> None:
+        self._make = make
+        self._arguments = arguments
+        self._made: Any = None
+        super().__init__(stored.name, None, stored.group, stored.package, stored.provider)
+
+    @property
+    def node(self) -> Any:
+        """The config, made once."""
+        if self._made is None:
+            self._made = OmegaConf.structured(self._make(*self._arguments))
+        return self._made
+
+    @node.setter
+    def node(self, value: Any) -> None:
+        self._made = value
+
+
+def mode(name: str) -> Any:
+    """``+repro=NAME``: strict has every option, the others say where they differ from it."""
+    if name == "strict":
+        return repro.strict_conf()
+    return {"defaults": ["strict", "_self_"], **repro.DIFFERENCES[name]}
+
+
+def nested(group: str, name: str) -> dict[str, Any]:
+    """``+repro/GROUP=NAME``. It brings the callback along, which without a mode would not be there."""
+    options = repro.NESTED_GROUPS[group][name]
+    plain = asdict(options) if is_dataclass(options) else options
+    return {"_target_": repro.CALLBACK_TARGET, group: plain}
+
+
+def sweeper() -> dict[str, Any]:
+    """``hydra/sweeper=repro_seeds``."""
+    return REPRO_SEEDS
+
+
+def _store(group: str, name: str, make: Callable[..., Any], *arguments: Any) -> None:
+    package = f"hydra.callbacks.{repro.CALLBACK_KEY}" if group.split("/")[0] == "repro" else None
+    store = ConfigStore.instance()
+    store.store(group=group, name=name, node={}, package=package, provider="repro_hydra")
+    place: Any = store.repo
+    for part in group.split("/"):
+        place = place[part]
+    file = f"{name}.yaml"
+    place[file] = LazyNode(make, arguments, place[file])
 
 
 def _register() -> None:
-    store = ConfigStore.instance()
-    package = f"hydra.callbacks.{repro.CALLBACK_KEY}"
-    # Making a typed node costs 5 ms at the start of every Hydra program here: one mode has them all, the others say
-    # where they differ from it.
-    store.store(
-        group="repro", name="strict", node=repro.strict_conf(), package=package, provider="repro_hydra"
-    )
-    for mode, differs in repro.DIFFERENCES.items():
-        node = {"defaults": ["strict", "_self_"], **differs}
-        store.store(group="repro", name=mode, node=node, package=package, provider="repro_hydra")
+    for name in repro.MODES:
+        _store("repro", name, mode, name)
     for group, options in repro.NESTED_GROUPS.items():
-        for name, node in options.items():
-            store.store(
-                group=f"repro/{group}",
-                name=name,
-                node=_nested(group, node),
-                package=package,
-                provider="repro_hydra",
-            )
-    store.store(group="hydra/launcher", name="repro", node=ReproLauncherConf, provider="repro_hydra")
-    store.store(group="hydra/sweeper", name="repro_seeds", node=REPRO_SEEDS, provider="repro_hydra")
+        for name in options:
+            _store(f"repro/{group}", name, nested, group, name)
+    _store("hydra/launcher", "repro", ReproLauncherConf)
+    _store("hydra/sweeper", "repro_seeds", sweeper)
 
 
 _register()
