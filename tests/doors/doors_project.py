@@ -12,8 +12,8 @@ from typing import Any
 
 import psutil
 
-LIMIT_S = 60
-"""No command here takes more than a few seconds; one that hangs must fail its test."""
+LIMIT_S = 240
+"""No command here takes more than a few seconds on a quiet machine; one that hangs must fail its test."""
 
 PLAIN_CONFIG = "seed: 1\nlr: 0.1\n"
 

@@ -243,7 +243,7 @@ def test_a_job_of_an_earlier_sweep_is_never_overwritten(project: Project) -> Non
 
 def test_sweep_over_an_option_of_ours(project: Project) -> None:
     """A swept option of ours holds for its own job."""
-    project.holding().run("-m", "+repro=strict", "+repro/seed=default,off").ok()
+    project.holding().run("-m", "+repro=standard", "+repro/seed=default,off").ok()
     sweep = project.sweep()
     assert [load(sweep / job["dir"], "run")["seed_set"] for job in jobs(sweep).values()] == [True, False]
 

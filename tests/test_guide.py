@@ -1,0 +1,81 @@
+"""`docs/guide.md`: each item of ours that it names exists."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+
+import click
+import pytest
+import typer.main
+
+import repro_hydra
+from repro_hydra import config
+from repro_hydra.cli.app import app
+from repro_hydra.record.paths import RunPaths
+
+DOCS = Path(__file__).parents[1] / "docs"
+OPTIONS = "hydra.callbacks.repro."
+ROWS = [
+    [cell.strip() for cell in line.strip("|").split("|")]
+    for line in (DOCS / "guide.md").read_text().splitlines()
+    if line.startswith("| ") and not line.startswith("| the guide |")
+]
+OURS = "\n".join(row[1] for row in ROWS)
+
+
+def named(pattern: str) -> list[str]:
+    return sorted(set(re.findall(pattern, OURS)))
+
+
+def test_every_row_says_what_is_here() -> None:
+    assert len(ROWS) > 30
+    assert [row for row in ROWS if len(row) != 3 or not row[1]] == []
+
+
+@pytest.mark.parametrize("name", named(r"`repro_hydra\.(\w+)`"))
+def test_a_function_that_it_names_is_there(name: str) -> None:
+    assert callable(getattr(repro_hydra, name))
+    assert getattr(repro_hydra, name).__doc__
+
+
+@pytest.mark.parametrize("words", named(r"`repro-hydra ([\w -]+)`"))
+def test_a_command_that_it_names_is_there(words: str) -> None:
+    command: click.Command = typer.main.get_command(app)
+    for word in words.split():
+        assert isinstance(command, click.Group), words
+        assert word in command.commands, words
+        command = command.commands[word]
+
+
+@pytest.mark.parametrize("key", named(rf"`{re.escape(OPTIONS)}([\w.]+)`"))
+def test_an_option_that_it_names_is_there(key: str) -> None:
+    node: object = config.strict_conf()
+    for part in key.split("."):
+        assert is_dataclass(node)
+        assert part in {field.name for field in fields(node)}, key
+        node = getattr(node, part)
+
+
+@pytest.mark.parametrize("group", named(r"`\+(repro[\w/]*=\w+)`"))
+def test_a_group_that_it_names_is_there(group: str) -> None:
+    path, _, option = group.partition("=")
+    _, _, nested = path.partition("/")
+    assert option in (config.NESTED_GROUPS[nested] if nested else config.MODES)
+
+
+@pytest.mark.parametrize("name", named(r"`(\w+\.(?:json|patch))`"))
+def test_a_file_that_it_names_is_one_of_the_record(name: str) -> None:
+    paths = RunPaths(Path("run"))
+    ours = {
+        getattr(paths, field).name
+        for field in dir(RunPaths)
+        if isinstance(getattr(RunPaths, field), property)
+    }
+    assert name in ours
+
+
+@pytest.mark.parametrize("link", named(r"\]\(([\w./-]+)\)"))
+def test_a_page_that_it_links_to_is_there(link: str) -> None:
+    assert (DOCS / link).is_file()
