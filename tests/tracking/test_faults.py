@@ -7,7 +7,6 @@ import random
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -133,15 +132,13 @@ def train(folder: Path, uri: str, steps: int, wait_s: float) -> subprocess.Compl
 
 @pytest.mark.usefixtures("impatient")
 def test_a_slow_server_holds_no_training_up(line: Line, server: Any, tmp_path: Path) -> None:
-    """Ten thousand metrics as fast as they come, ten seconds a request: the rest is sent later, and is whole."""
-    line.delay_s = 10.0
-    begin = time.monotonic()
+    """Ten thousand metrics as fast as they come, half a minute a request: what is left is sent later, and is whole."""
+    line.delay_s = 30.0
     done = train(tmp_path, line.uri, 5000, wait_s=0.5)
     assert done.returncode == 0, done.stderr
     assert "repro-hydra track sync" in done.stderr
-    # Not a measure of speed: one answer of that server would take longer than all of it may.
-    assert float((tmp_path / "spent.json").read_text()) < 10.0 < 10.0 * max(line.requests, 1)
-    assert time.monotonic() - begin < 120
+    # Not a measure of speed: had it waited for one answer only, it would have taken longer.
+    assert float((tmp_path / "spent.json").read_text()) < line.delay_s
     line.delay_s = 0.0
     (run,) = tmp_path.glob("outputs/*/*")
     remote = until_sent(run, {"uri": server.uri, "experiment": "busy"})
