@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from repro_hydra.inputs.start import begin_job
 from repro_hydra.launcher.anew import prepare_interpreter, run_at_main
 from repro_hydra.launcher.pickling import loads
 from repro_hydra.launcher.spec import read_spec, write_outcome
@@ -42,6 +43,7 @@ def run_spec(spec_path: Path, outcome_path: Path, environment: Any = None) -> No
         os.environ.clear()
         os.environ.update(spec.environ)
         prepare_interpreter(spec.program, spec.argv)
+        begin_job()
         if spec.program is None:
             value = loads(spec.work)(None, environment)
         else:

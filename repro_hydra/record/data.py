@@ -43,14 +43,22 @@ class DatasetRecord(Part, frozen=True, kw_only=True):
     """Their number; the list holds the first ones only."""
 
 
-class UndeclaredInput(Part, frozen=True, kw_only=True):
-    """A file that the job read and that neither the snapshot nor a declared dataset holds."""
+class InputRecord(Part, frozen=True, kw_only=True):
+    """Something that the job read and that neither the code's snapshot nor a declared dataset holds."""
 
     path: str
+    """As the job named it: relative to where the run was started, where it lies below that. A remote one's URL."""
     digest: str | None = None
-    """None: it could not be read any more."""
+    """A file's BLAKE3; a folder's is the tree digest of those of its files that were read. None: see `reason`."""
     size_bytes: int | None = None
+    files: int = 1
+    kind: Literal["file", "directory", "hub", "run", "remote"] = "file"
+    """`hub`: a copy of a repository; `run`: in the directory of another run."""
+    repository: str | None = None
+    revision: str | None = None
+    """Of the repository, or the version that a remote answer bears (its ETag)."""
     reason: str | None = None
+    """Why there is no digest."""
 
 
 class DataCoverage(Part, frozen=True, kw_only=True):
@@ -65,7 +73,10 @@ class DataRecord(Part, frozen=True, kw_only=True):
 
     schema: str = SCHEMA
     datasets: list[DatasetRecord] = []
-    undeclared: list[UndeclaredInput] = []
+    inputs: list[InputRecord] = []
+    """Read without having been declared."""
+    inputs_total: int = 0
+    """Their number; the list holds the first ones only."""
     coverage: DataCoverage = DataCoverage()
 
 

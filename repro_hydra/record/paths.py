@@ -82,6 +82,11 @@ class RunPaths:
         return self.record / "processes"
 
     @property
+    def reads(self) -> Path:
+        """What the job's children open, told line by line; there only while the job is watched."""
+        return self.record / "reads"
+
+    @property
     def tracking(self) -> Path:
         """How far each tracker got. It goes on after the run has ended, so no manifest holds it."""
         return self.record / TRACKING

@@ -164,8 +164,8 @@ def _data(a: Original, b: Original) -> Iterator[Circumstance]:
         return
     before = {item.name: item.digest for item in a.data.datasets}
     after = {item.name: item.digest for item in b.data.datasets}
-    inputs_a = {item.path: item.digest for item in a.data.undeclared}
-    inputs_b = {item.path: item.digest for item in b.data.undeclared}
+    inputs_a = {item.path: item.digest for item in a.data.inputs}
+    inputs_b = {item.path: item.digest for item in b.data.inputs}
     for one, other in ((before, after), (inputs_a, inputs_b)):
         for name in sorted({*one, *other}):
             if one.get(name) != other.get(name):

@@ -22,7 +22,7 @@ from repro_hydra.imports import LateImports
 from repro_hydra.record.environment import EnvironmentRecord
 from repro_hydra.record.manifest import write_manifest
 from repro_hydra.record.paths import RunPaths
-from repro_hydra.record.schema import JSON, Finding, RunRecord, SweepLink
+from repro_hydra.record.schema import JSON, Finding, ProcessInfo, RunRecord, SweepLink
 from repro_hydra.record.store import write_json
 from repro_hydra.record.times import utc_now
 from repro_hydra.record.values import flatten_result
@@ -45,6 +45,7 @@ from repro_hydra.session.findings import (
     waived_operators,
 )
 from repro_hydra.session.heartbeat import Heartbeat
+from repro_hydra.session.inputs import JobInputs, JobPlaces
 from repro_hydra.session.joblog import JobLog
 from repro_hydra.session.lock import NO_LINKS, Held, WriterLock
 from repro_hydra.session.metrics import MetricsLog
@@ -98,6 +99,7 @@ class Session:
         self._findings: list[Finding] = list(plan.findings)
         self._metrics: MetricsLog | None = None
         self._data: JobData | None = None
+        self._inputs: JobInputs | None = None
         self._trackers: TrackersBeside | None = None
         self._log: JobLog | None = None
         self._lock: WriterLock | None = None
@@ -141,6 +143,7 @@ class Session:
         self._refuse_if_blocked()
         self._stack.enter_context(terminating())
         if self._paths is not None:
+            self._watch_inputs()
             self._stack.enter_context(process.announced(self._job.run_dir))
             self._metrics = MetricsLog(self._paths.metrics, self._check_writer)
             self._stack.callback(self._metrics.close)
@@ -295,6 +298,23 @@ class Session:
         self._findings += self._data.findings
         self._write_data()
 
+    def _watch_inputs(self) -> None:
+        if self._plan.mode is Mode.record:
+            return
+        places = JobPlaces(
+            run_dir=self._job.run_dir, cwd=Path(self._plan.cwd), config_dirs=self._job.config_dirs
+        )
+        self._inputs = JobInputs(places, os.environ)
+        self._stack.callback(self._inputs.stop)
+        self._keep("inputs", self._inputs.begin)
+
+    def _report_inputs(self) -> None:
+        if self._inputs is None or self._data is None:
+            return
+        self._data.record, findings = self._inputs.report(self._data.record, self._plan.code)
+        self._findings += findings
+        self._write_data()
+
     def _write_data(self) -> None:
         if self._data is not None and self._paths is not None:
             write_json(self._paths.data, self._data.record)
@@ -368,6 +388,7 @@ class Session:
         paths = self._paths
         if self._data is not None:
             self._findings += self._keep("data", self._data.changed) or []
+        self._keep("inputs", self._report_inputs)
         if paths is not None:
             self._keep("determinism", lambda: write_json(paths.determinism, self._watch.record()))
         self._findings = waive(self._findings, self._plan.options.allow)
@@ -381,7 +402,7 @@ class Session:
                 duration_s=duration_s,
                 peak_memory_bytes=process.peak_memory_bytes(),
                 seeds=self._seeds,
-                processes=capture.processes_of(self.run, paths),
+                processes=self._processes(),
                 upheld=judge(self._findings, self._plan.mode),
             ),
         )
@@ -402,6 +423,13 @@ class Session:
             cause, finding = refused
             self._findings.append(finding)
             cause.args = (f"{finding.message}: {how_to_waive(finding)}",)
+
+    def _processes(self) -> list[ProcessInfo]:
+        """The job's own, those that attached themselves, and those that told what they opened."""
+        attached = capture.processes_of(self.run, self._paths)
+        known = {info.pid for info in attached}
+        more = self._inputs.processes() if self._inputs is not None else []
+        return [*attached, *(info for info in more if info.pid not in known)]
 
     def _write_result(self) -> None:
         values, left_out = flatten_result(self._returned)

@@ -1,0 +1,99 @@
+"""Which files the snapshot of a run holds, asked when the run has ended."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from repro_hydra.code.git import Git, GitError, GitUnavailableError
+from repro_hydra.record.code import CodeRecord
+
+_SUBMODULE = b"160000"
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a snapshot holds of some files."""
+
+    same: frozenset[str] = frozenset()
+    changed: frozenset[str] = frozenset()
+    """It has the path, with another content."""
+
+
+def held_by_snapshot(
+    record: CodeRecord | None,
+    paths: Collection[str],
+    suspected: Collection[str] = (),
+    environ: Mapping[str, str] | None = None,
+) -> Held:
+    """Of `paths` and `suspected` (real, absolute), those that the snapshot of `record` holds.
+
+    Parameters
+    ----------
+    suspected : collection of str
+        Files written to since the snapshot was made: these are compared by content, the others by path.
+
+    Raises
+    ------
+    GitError, GitUnavailableError
+        Git, which made the snapshot, can't be asked any more.
+    """
+    revision = None if record is None else record.snapshot or record.commit
+    if record is None or record.repository is None or revision is None:
+        return Held()
+    top = os.path.realpath(record.repository)
+    git = Git(Path(top), os.environ if environ is None else environ)
+    below = {
+        path: os.fsencode(os.path.relpath(path, top)) for path in {*paths, *suspected} if _is_below(path, top)
+    }
+    if not below:
+        return Held()
+    blobs, submodules = _tree(git, revision)
+    tracked = {path for path, relative in below.items() if relative in blobs}
+    for submodule in submodules:
+        inside = {path for path, relative in below.items() if relative.startswith(submodule + b"/")}
+        if inside:
+            tracked |= _tracked(git.in_folder(Path(top, os.fsdecode(submodule))), inside)
+    asked = sorted(path for path in tracked & {*suspected} if below[path] in blobs and "\n" not in path)
+    changed = set()
+    if asked:
+        names = b"".join(below[path] + b"\n" for path in asked)
+        digests = git.run("hash-object", "--stdin-paths", data=names).split()
+        changed = {path for path, now in zip(asked, digests, strict=True) if now != blobs[below[path]]}
+    return Held(same=frozenset(tracked - changed), changed=frozenset(changed))
+
+
+def ignored_by_git(record: CodeRecord | None, paths: Collection[str]) -> frozenset[str]:
+    """Those of `paths` that git ignores: the reason why a snapshot leaves them out."""
+    if record is None or record.repository is None or not paths:
+        return frozenset()
+    top = os.path.realpath(record.repository)
+    data = b"".join(os.fsencode(path) + b"\0" for path in paths if _is_below(os.path.realpath(path), top))
+    try:
+        _, output, _ = Git(Path(top), os.environ).ask("check-ignore", "-z", "--stdin", data=data)
+    except (GitError, GitUnavailableError):
+        return frozenset()  # only the words of a message depend on it
+    return frozenset(os.fsdecode(path) for path in output.split(b"\0") if path)
+
+
+def _tree(git: Git, revision: str) -> tuple[dict[bytes, bytes], list[bytes]]:
+    blobs, submodules = {}, []
+    for entry in git.run("ls-tree", "-r", "-z", "--full-tree", revision).split(b"\0"):
+        head, _, path = entry.partition(b"\t")
+        if head.startswith(_SUBMODULE):
+            submodules.append(path)
+        elif path:
+            blobs[path] = head.split()[2]
+    return blobs, submodules
+
+
+def _tracked(git: Git, paths: Collection[str]) -> set[str]:
+    top = os.fsencode(os.path.realpath(git.folder))
+    known = set(git.run("ls-files", "-z").split(b"\0"))
+    return {path for path in paths if os.path.relpath(os.fsencode(path), top) in known}
+
+
+def _is_below(path: str, folder: str) -> bool:
+    return path.startswith(folder.rstrip(os.sep) + os.sep)

@@ -1,0 +1,202 @@
+"""Of all that was opened, what is an input that nothing else of the record holds."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from repro_hydra.inputs.hubs import HubSource, hub_source, is_index_of_hub
+from repro_hydra.inputs.mapped import files_in_use
+from repro_hydra.inputs.places import Places
+from repro_hydra.inputs.recorder import CLOCK_TICK_NS, Recorder, Stamp, stamp_of
+
+NATIVE_READERS = (
+    "h5py", "pyarrow", "cv2", "safetensors", "lmdb", "netCDF4", "polars", "duckdb", "tensorflow", "torchaudio",
+    "soundfile", "decord", "av", "rasterio", "pyogrio", "fiona", "tables", "rdkit", "SimpleITK", "openslide",
+    "torchcodec", "webdataset", "ffcv", "nvidia.dali", "zarr", "laspy", "pysam",
+)  # fmt: skip
+"""Libraries that open files without Python's help; nothing is held against a run for importing one."""
+
+
+@dataclass(slots=True)
+class Inputs:
+    """The inputs of a job that neither its snapshot nor a declared dataset holds."""
+
+    files: dict[str, Stamp] = field(default_factory=dict)
+    """By absolute path as it was opened, symbolic links not resolved."""
+    hubs: dict[HubSource, dict[str, Stamp]] = field(default_factory=dict)
+    of_runs: dict[str, Stamp] = field(default_factory=dict)
+    """In the directories of other runs."""
+    changed_code: list[str] = field(default_factory=list)
+    """Held by the snapshot with another content than they had by the time the job read them."""
+    rewritten: list[str] = field(default_factory=list)
+    """Databases that were opened and changed: what was read of them before can't be told."""
+
+
+def undeclared(
+    recorder: Recorder,
+    places: Places,
+    *,
+    declared: Collection[str],
+    held: Callable[[Collection[str], Collection[str]], tuple[Collection[str], Collection[str]]],
+    moved: Mapping[str, str] | None = None,
+) -> Inputs:
+    """What was read and is held nowhere.
+
+    Parameters
+    ----------
+    declared : collection of str
+        The absolute paths of the declared datasets.
+    held : callable
+        Of real paths, and of others that were written to since the job began, those that the code's snapshot holds,
+        and those that it holds with another content.
+    moved : mapping, optional
+        Folders that the job found elsewhere than the user has them (a frozen checkout), to the user's.
+    """
+    found = Inputs()
+    opened = {path: stamp for path, stamp in recorder.reads.items() if stamp is not None}
+    for path in files_in_use():
+        stamp = _stamp(path)
+        if path not in recorder.inherited and path not in recorder.written and stamp is not None:
+            opened.setdefault(path, stamp)
+    candidates: dict[str, tuple[str, Stamp]] = {}  # by real path: the first name that it was opened by
+    recent: dict[str, str] = {}
+    for path, stamp in opened.items():
+        name, real = _names(path, moved or {})
+        if places.excludes(name) or places.excludes(real) or is_index_of_hub(name):
+            continue
+        if stamp.ctime_ns < recorder.started_ns - CLOCK_TICK_NS:
+            candidates.setdefault(real, (name, stamp))
+        else:  # made while the job ran, by itself as far as can be told: torch.save writes without Python
+            recent.setdefault(real, name)
+    for path, stamp in recorder.databases.items():
+        name, real = _names(path, moved or {})
+        made = stamp.ctime_ns >= recorder.started_ns - CLOCK_TICK_NS
+        if not made and not places.excludes(name) and not places.excludes(real):
+            if _stamp(path) == stamp:
+                candidates.setdefault(real, (name, stamp))
+            else:
+                found.rewritten.append(name)
+    datasets = _as_prefixes(declared)
+    for real, (path, _) in list(candidates.items()):
+        if _inside(path, datasets) or _inside(real, datasets):
+            del candidates[real]
+    same, changed = held(list(candidates), list(recent)) if candidates or recent else ((), ())
+    for real in same:
+        candidates.pop(real, None)
+    found.changed_code = sorted(recent[real] for real in changed if real in recent)
+    for real, (path, stamp) in candidates.items():
+        source = hub_source(path) or hub_source(real)
+        if source is not None:
+            found.hubs.setdefault(source, {})[path] = stamp
+        elif places.in_a_run(real) or places.in_a_run(path):
+            found.of_runs[path] = stamp
+        elif not places.is_installed_code(real):
+            found.files[path] = stamp
+    return found
+
+
+def _names(path: str, moved: Mapping[str, str]) -> tuple[str, str]:
+    """The path as it was opened, and the real one, both where the user has them."""
+    name = os.path.normpath(path)
+    return _moved(name, moved), _moved(os.path.realpath(name), moved)
+
+
+def _moved(path: str, moved: Mapping[str, str]) -> str:
+    for here, there in moved.items():
+        if path.startswith(here.rstrip(os.sep) + os.sep):
+            return there.rstrip(os.sep) + path[len(here.rstrip(os.sep)) :]
+    return path
+
+
+def _as_prefixes(paths: Iterable[str]) -> tuple[str, ...]:
+    return tuple({os.path.normpath(path) for path in paths} | {os.path.realpath(path) for path in paths})
+
+
+def _inside(path: str, folders: tuple[str, ...]) -> bool:
+    return path in folders or path.startswith(tuple(folder + os.sep for folder in folders))
+
+
+def _stamp(path: str) -> Stamp | None:
+    try:
+        return stamp_of(Path(path).stat())
+    except OSError:
+        return None
+
+
+def has_changed(path: str, stamp: Stamp) -> bool:
+    """Whether the file is another one, or has another content, than when it was first opened."""
+    now = _stamp(path)
+    return now is None or (now.size, now.mtime_ns, now.inode) != (stamp.size, stamp.mtime_ns, stamp.inode)
+
+
+def native_readers() -> list[str]:
+    """Imported libraries that open files by themselves."""
+    return [name for name in NATIVE_READERS if name in sys.modules]
+
+
+def watched(recorder: Recorder, start_file: bool) -> tuple[list[str], list[str]]:
+    """What was watched, and what could not be, in sentences for ``data.json``.
+
+    Parameters
+    ----------
+    start_file : bool
+        Whether this environment has the file that lets Python children be watched.
+    """
+    since = "from the interpreter's start" if recorder.from_start else "since the run began"
+    yes = [f"files that Python opens, in the job's process, {since}"]
+    no = []
+    forked = [child for child in recorder.children if child.role == "forked"]
+    pythons = [child for child in recorder.children if child.role == "python"]
+    if forked:
+        yes.append(f"the same in {len(forked)} processes that were forked from it")
+    if pythons:
+        yes.append(f"the same in {len(pythons)} Python programs that it started")
+    if sys.platform == "linux":
+        yes.append("files that native code has open or mapped when the job ends")
+    if not recorder.from_start:
+        no.append(
+            "files that the script read before the run began: name the mode on the command line (+repro=strict)"
+        )
+    others = {name: inherits for name, inherits in recorder.programs.items() if not _is_python(name)}
+    missed = [name for name in recorder.programs if _is_python(name)] if not pythons else []
+    if missed:
+        why = (
+            "they did not sign in (started without the run's environment, or with -I or -S)"
+            if start_file
+            else "repro_hydra_inputs.pth is not in site-packages: install repro-hydra again"
+        )
+        no.append(f"Python programs: {', '.join(sorted(missed))}: {why}")
+    if others:
+        no.append(f"other programs: {', '.join(sorted(others))}")
+    readers = native_readers()
+    if readers:
+        no.append(f"native readers, which open files without Python: {', '.join(readers)}")
+    foreign = sorted(name for name in recorder.libraries if _is_foreign(name))
+    if foreign:
+        no.append(f"libraries that were loaded by ctypes: {', '.join(foreign)}")
+    if recorder.peers:
+        no.append(f"what came from the network: {', '.join(sorted(recorder.peers))}")
+    if recorder.folders:
+        count = sum(recorder.folders.values())
+        no.append(f"{count} more files, in {len(recorder.folders)} folders, which were too many to keep")
+    return yes, no
+
+
+def _is_python(name: str) -> bool:
+    folder, file = os.path.split(name)
+    return file.startswith("python") and (
+        not folder or os.path.realpath(name) == os.path.realpath(sys.executable)
+    )
+
+
+def _is_foreign(name: str) -> bool:
+    """A library of the user's; one without a folder is the system's."""
+    return (
+        os.sep in name
+        and not name.startswith(("/usr/", "/lib", sys.prefix, sys.base_prefix))
+        and ("site-packages" not in name)
+    )

@@ -1,0 +1,312 @@
+"""What a job read without having declared it: watched while it runs, digested and named when it has ended."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import sysconfig
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from repro_hydra.code.held import Held, held_by_snapshot, ignored_by_git
+from repro_hydra.data.digest import FileProblem, digest_encoded, digest_file, encode_file
+from repro_hydra.data.errors import shown
+from repro_hydra.data.walk import row_of
+from repro_hydra.inputs.folders import in_folders
+from repro_hydra.inputs.hubs import HubSource
+from repro_hydra.inputs.places import Places
+from repro_hydra.inputs.recorder import Recorder, Stamp, activate, active, deactivate
+from repro_hydra.inputs.seen import Inputs, has_changed, undeclared, watched
+from repro_hydra.record.code import CodeRecord
+from repro_hydra.record.data import DataCoverage, DataRecord, InputRecord
+from repro_hydra.record.paths import RunPaths
+from repro_hydra.record.schema import Finding, ProcessInfo
+from repro_hydra.session.findings import how_to_waive
+
+MOST_LISTED = 100
+MOST_DIGESTED_BYTES = 8 << 30
+"""What is undeclared is read a second time for its digest, while the machine's GPUs wait."""
+MOST_PROCESSES = 200
+START_FILE = "repro_hydra_inputs.pth"
+_PLAIN = re.compile(r"[\w./-]+", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobPlaces:
+    """Where a job's own things are."""
+
+    run_dir: Path
+    cwd: Path
+    """Where the run was started."""
+    config_dirs: Sequence[str] = ()
+    moved: Mapping[str, str] = field(default_factory=dict)
+    """Folders that the job finds elsewhere than the user has them, to the user's."""
+
+
+class JobInputs:
+    """Watches what one job opens.
+
+    Parameters
+    ----------
+    places : JobPlaces
+    environ : mapping
+        The variables that libraries find their own folders by.
+    """
+
+    def __init__(self, places: JobPlaces, environ: Mapping[str, str]) -> None:
+        self._places = places
+        self._environ = environ
+        self._folder = RunPaths(places.run_dir).reads
+        self._digested_bytes = 0
+        self._recorder: Recorder | None = None
+
+    def begin(self) -> None:
+        """Watch from now on, or go on with what watches since the interpreter's start."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+        self._folder.mkdir()
+        recorder = active() or Recorder(from_start=False)
+        recorder.listen(str(self._folder))
+        activate(recorder)
+        self._recorder = recorder
+
+    def stop(self) -> None:
+        """Watch no more; takes over what the children told."""
+        if self._recorder is None or active() is not self._recorder:
+            return
+        deactivate()
+        with contextlib.suppress(OSError):  # a folder that vanished: what was told until then is there
+            self._recorder.absorb()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def processes(self) -> list[ProcessInfo]:
+        """The children that told what they opened. A Python program has the run's settings only if it attached."""
+        children = self._recorder.children if self._recorder is not None else []
+        return [
+            ProcessInfo(pid=child.pid, role=child.role, covered=child.role == "forked", host=child.host)
+            for child in children[:MOST_PROCESSES]
+        ]
+
+    # ------------------------------------------------------------------ when the job has ended
+
+    def report(self, data: DataRecord, code: CodeRecord | None) -> tuple[DataRecord, list[Finding]]:
+        """`data` with the undeclared inputs and what was watched, and a finding for each of them."""
+        recorder = self._recorder
+        assert recorder is not None
+        found = undeclared(
+            recorder,
+            self._make_places(code),
+            declared=[str(self._places.cwd / dataset.path) for dataset in data.datasets],
+            held=lambda old, recent: _held(code, old, recent),
+            moved=self._places.moved,
+        )
+        inputs, findings = self._describe(found, code)
+        findings += [_changed(self._name(path), "since its snapshot was made") for path in found.changed_code]
+        yes, no = watched(recorder, _has_start_file())
+        no += [f"{self._name(path)}: what it held before the job wrote to it" for path in found.rewritten]
+        if recorder.failure is not None:
+            findings.append(_not_watched(recorder.failure))
+        coverage = DataCoverage(watched=[*data.coverage.watched, *yes], not_watched=no)
+        total = len(inputs)
+        record = msgspec.structs.replace(
+            data, inputs=inputs[:MOST_LISTED], inputs_total=total, coverage=coverage
+        )
+        return record, findings
+
+    def _make_places(self, code: CodeRecord | None) -> Places:
+        here = self._places
+        project = [str(here.cwd)]
+        if code is not None and code.repository is not None:
+            project.append(code.repository)
+        return Places(project, str(here.run_dir), self._environ, config_dirs=here.config_dirs)
+
+    def _name(self, path: str) -> str:
+        """A path as its user would write it, and as a finding's id can hold it."""
+        start = str(self._places.cwd)
+        name = os.path.relpath(path, start) if path.startswith(start.rstrip(os.sep) + os.sep) else path
+        return shown(os.fsencode(name))
+
+    def _describe(self, found: Inputs, code: CodeRecord | None) -> tuple[list[InputRecord], list[Finding]]:
+        inputs: list[InputRecord] = []
+        findings: list[Finding] = []
+        wide = {str(self._places.cwd), os.path.expanduser("~"), "/tmp", "/data", "/mnt", "/home", "/scratch"}  # noqa: PTH111, S108 (names)
+        if code is not None and code.repository is not None:
+            wide.add(code.repository)
+        named = in_folders(found.files, wide)
+        ignored = ignored_by_git(code, list(named)[:MOST_LISTED])
+        for path, files in sorted(named.items(), key=lambda item: len(item[1])):
+            record = self._digest(path, files, {file: found.files[file] for file in files})
+            inputs.append(record)
+            if len(findings) < MOST_LISTED:
+                findings.append(_undeclared(record, path in ignored))
+            if any(has_changed(file, found.files[file]) for file in files):
+                findings.append(_changed(record.path, "while the job ran"))
+        for source, stamps in found.hubs.items():
+            record = self._of_hub(source, stamps)
+            inputs.append(record)
+            findings.append(_from_hub(record, source))
+        for path, stamp in found.of_runs.items():
+            record = msgspec.structs.replace(self._digest(path, [path], {path: stamp}), kind="run")
+            inputs.append(record)
+            findings.append(_from_run(record))
+        left_out = len(named) - MOST_LISTED
+        if left_out > 0:
+            findings.append(_more(left_out))
+        return inputs, findings
+
+    def _digest(self, path: str, files: Sequence[str], stamps: Mapping[str, Stamp]) -> InputRecord:
+        """The record of one input; a folder's digest is the tree digest of the files in it that were read."""
+        record = InputRecord(
+            path=self._name(path),
+            size_bytes=sum(stamps[file].size for file in files),
+            files=len(files),
+            kind="file" if list(files) == [path] else "directory",
+        )
+        assert record.size_bytes is not None
+        if self._digested_bytes + record.size_bytes > MOST_DIGESTED_BYTES:
+            reason = (
+                f"more than {MOST_DIGESTED_BYTES >> 30} GiB were read undeclared, and no more are digested"
+            )
+            return msgspec.structs.replace(record, reason=reason)
+        self._digested_bytes += record.size_bytes
+        contents = {}
+        for file in sorted(files):
+            content = _content(file, stamps[file])
+            if isinstance(content, str):
+                where = "" if record.kind == "file" else f"{self._name(file)}: "
+                return msgspec.structs.replace(record, reason=where + content)
+            contents[os.fsencode(os.path.relpath(file, path))] = (stamps[file].size, content)
+        if record.kind == "file":
+            ((_, digest),) = contents.values()
+        else:
+            digest = digest_encoded(
+                encode_file(name, size, digest, 0) for name, (size, digest) in sorted(contents.items())
+            )
+        return msgspec.structs.replace(record, digest=digest.hex())
+
+    def _of_hub(self, source: HubSource, stamps: Mapping[str, Stamp]) -> InputRecord:
+        """Its revision says what it is: nothing is read again for it."""
+        return InputRecord(
+            path=self._name(source.folder),
+            size_bytes=sum(stamp.size for stamp in stamps.values()),
+            files=len(stamps),
+            kind="hub",
+            repository=source.repository,
+            revision=source.revision,
+            reason=None
+            if source.exact
+            else f"{source.revision} is no commit: it may mean something else tomorrow",
+        )
+
+
+def _held(
+    code: CodeRecord | None, old: Collection[str], recent: Collection[str]
+) -> tuple[Collection[str], Collection[str]]:
+    if code is None or (code.snapshot or code.commit) is None:
+        # That the code is not recorded is a finding of its own.
+        return [path for path in old if path.endswith(".py")], ()
+    held: Held = held_by_snapshot(code, old, recent)
+    return held.same, held.changed
+
+
+def _content(file: str, stamp: Stamp) -> bytes | str:
+    """The file's digest, or why it has none."""
+    if has_changed(file, stamp):
+        return "it was changed or removed while the job ran, so what was read is gone"
+    raw = os.fsencode(os.path.realpath(file))
+    try:
+        return digest_file(raw, row_of(b"", os.stat(raw)))  # noqa: PTH116
+    except OSError as error:
+        return f"it cannot be read any more ({error.strerror})"
+    except FileProblem as problem:
+        return str(problem)
+
+
+def _has_start_file() -> bool:
+    return any(Path(sysconfig.get_path(name), START_FILE).is_file() for name in ("purelib", "platlib"))
+
+
+# ---------------------------------------------------------------------- what is said
+
+
+def _undeclared(record: InputRecord, ignored: bool) -> Finding:
+    why = " (git ignores it)" if ignored else ""
+    what = f"{record.files} files of it were read" if record.kind == "directory" else "was read"
+    declare = f"repro_hydra.dataset({record.path!r}) where it is opened"
+    if _PLAIN.fullmatch(record.path):
+        name = os.path.basename(record.path)  # noqa: PTH119 (a path as text, from a record)
+        declare = f"hydra.callbacks.repro.data.datasets='{{{name}: {record.path}}}', or {declare}"
+    return _with_waiver(
+        Finding(
+            id=f"undeclared-input:{record.path}",
+            severity="may_change_bits",
+            message=(
+                f"{record.path}: {what}, and neither the code's snapshot nor a declared dataset holds it{why}. "
+                f"Declare it: {declare}"
+            ),
+            file=record.path,
+        )
+    )
+
+
+def _from_hub(record: InputRecord, source: HubSource) -> Finding:
+    how = (
+        f"revision={record.revision!r} where it is loaded asks for the same again"
+        if source.exact
+        else f"{record.revision!r} is no commit: name one where it is loaded"
+    )
+    return _with_waiver(
+        Finding(
+            id=f"undeclared-input:{source.repository}@{source.revision}",
+            severity="may_change_bits",
+            message=(
+                f"{source.repository}: revision {source.revision} was read ({record.files} files in {record.path}) "
+                f"and not declared; {how}. Declare it: repro_hydra.dataset({record.path!r})"
+            ),
+            file=record.path,
+        )
+    )
+
+
+def _from_run(record: InputRecord) -> Finding:
+    return Finding(
+        id=f"input-of-a-run:{record.path}",
+        severity="harmless",
+        message=f"{record.path}: was read; it lies in the directory of another run, and its digest is recorded",
+        file=record.path,
+    )
+
+
+def _changed(path: str, since: str) -> Finding:
+    return Finding(
+        id=f"data-changed-meanwhile:{path}",
+        severity="may_change_bits",
+        message=f"{path}: was read, and changed {since}. The run may have read either: run it again",
+        file=path,
+    )
+
+
+def _more(count: int) -> Finding:
+    return Finding(
+        id="undeclared-input:and-more",
+        severity="may_change_bits",
+        message=f"{count} more undeclared inputs are not listed here. Declare the folders that hold them",
+    )
+
+
+def _not_watched(reason: str) -> Finding:
+    return Finding(
+        id="inputs-not-watched",
+        severity="may_change_bits",
+        message=f"what the job reads could not be watched throughout ({reason})",
+    )
+
+
+def _with_waiver(finding: Finding) -> Finding:
+    return msgspec.structs.replace(
+        finding, message=f"{finding.message}; or waive it: {how_to_waive(finding)}"
+    )
