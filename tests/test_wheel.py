@@ -75,13 +75,15 @@ def project(tmp_path: Path) -> Path:
 
 
 def test_it_holds_the_package_and_the_plugin(wheel: Path) -> None:
-    """And nothing else at its top that would land in everybody's environment."""
+    """And nothing else at its top that would land in everybody's environment, but for the start-up file."""
     names = zipfile.ZipFile(wheel).namelist()
     assert "hydra_plugins/repro_hydra_plugin/config.py" in names
     assert "hydra_plugins/__init__.py" not in names
     assert "repro_hydra/py.typed" in names
     tops = {name.split("/")[0] for name in names}
-    assert {top for top in tops if not top.endswith(".dist-info")} == {"repro_hydra", "hydra_plugins"}
+    assert {top for top in tops if not top.endswith(".dist-info")} == {
+        *("repro_hydra", "hydra_plugins", "repro_hydra_inputs.pth")
+    }
 
 
 def test_a_script_that_knows_nothing_of_it_gets_a_strict_run(python: Path, project: Path) -> None:

@@ -102,7 +102,8 @@ class Places:
     def excludes(self, path: str) -> bool:
         """Whether the file at this absolute path is no input, wherever it came from."""
         parts = path.split(os.sep)  # noqa: PTH206 (text: a Path for each of 200,000 is slow)
-        if path.startswith((*self._system, *self._own)) or not _INSIDE.isdisjoint(parts[:-1]):
+        # With a slash at its end too: one of the places may be a file.
+        if f"{path}{os.sep}".startswith((*self._system, *self._own)) or not _INSIDE.isdisjoint(parts[:-1]):
             return True
         if parts[-1].endswith((".yaml", ".yml")) and path.startswith(self._config_dirs):
             return True  # the record has the config that came of it
@@ -158,5 +159,5 @@ def _settings(environ: Mapping[str, str]) -> Iterable[str]:
 
 
 def _folders(paths: Iterable[str]) -> tuple[str, ...]:
-    """As prefixes of what lies in them; one that is a file stands for itself."""
-    return tuple({path if os.path.isfile(path) else path.rstrip(os.sep) + os.sep for path in paths if path})  # noqa: PTH113
+    """As prefixes of what lies in them."""
+    return tuple({path.rstrip(os.sep) + os.sep for path in paths if path})

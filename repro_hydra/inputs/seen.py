@@ -173,8 +173,8 @@ def watched(recorder: Recorder, start_file: bool) -> tuple[list[str], list[str]]
     if others:
         no.append(f"other programs: {', '.join(sorted(others))}")
     readers = native_readers()
-    if readers:
-        no.append(f"native readers, which open files without Python: {', '.join(readers)}")
+    known = f" (imported that can: {', '.join(readers)})" if readers else ""
+    no.append(f"files that native code opens without Python and closes before the job ends{known}")
     foreign = sorted(name for name in recorder.libraries if _is_foreign(name))
     if foreign:
         no.append(f"libraries that were loaded by ctypes: {', '.join(foreign)}")

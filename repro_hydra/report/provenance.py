@@ -131,8 +131,8 @@ def _data(original: Original) -> list[Fact]:
         Fact(item.name, f"{item.digest}, {item.files} files, {item.size_bytes} bytes, {item.path}")
         for item in data.datasets
     ]
-    if data.undeclared:
-        facts.append(Fact("read, not declared", ", ".join(item.path for item in data.undeclared[:10])))
+    if data.inputs:
+        facts.append(Fact("read, not declared", ", ".join(item.path for item in data.inputs[:10])))
     return facts
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -76,14 +76,22 @@ def reason_to_allow(finding_id: str, allow: Mapping[str, str]) -> str | None:
 
     ``{undeclared-input:data.csv: old}`` reaches us as the key ``undeclared-input`` with the value
     ``data.csv: old``, since Hydra ends a key at its first bare colon. An id that ends in a line
-    (``seeded-again:random@train.py:12``) is also waived without it, for the whole file: lines move.
+    (``seeded-again:random@train.py:12``) is also waived without it, for the whole file: lines move. A folder waives
+    the undeclared inputs that lie in it.
     """
     whole_file = re.sub(r":\d+$", "", finding_id)
-    for named in dict.fromkeys((finding_id, whole_file)):
+    for named in dict.fromkeys((finding_id, whole_file, *_folders(finding_id))):
         reason = _reason_for(named, allow)
         if reason is not None:
             return reason
     return None
+
+
+def _folders(finding_id: str) -> Iterator[str]:
+    kind, _, path = finding_id.partition(":")
+    while kind == "undeclared-input" and "/" in path.strip("/") and "://" not in path:
+        path = path.rpartition("/")[0]
+        yield f"{kind}:{path}"
 
 
 def _reason_for(finding_id: str, allow: Mapping[str, str]) -> str | None:

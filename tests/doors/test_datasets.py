@@ -56,6 +56,7 @@ def test_a_run_without_datasets_says_what_was_not_watched(reading: Project) -> N
     data = load(reading.only_run(), "data")
     assert data["datasets"] == []
     assert data["coverage"]["not_watched"]
+    assert "undeclared-input:data/digits/a" in finding_ids(reading.only_run())
 
 
 def test_a_dataset_that_is_not_there_stops_a_strict_run(reading: Project) -> None:

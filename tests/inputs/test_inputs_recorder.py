@@ -1,0 +1,190 @@
+"""The recorder by itself: what it counts as read, how children tell, and that it never stands in the way."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from repro_hydra.inputs import recorder as module
+from repro_hydra.inputs import wire
+from repro_hydra.inputs.mapped import files_in_use
+from repro_hydra.inputs.recorder import Recorder, activate, active, deactivate
+
+
+@pytest.fixture
+def recorder() -> Iterator[Recorder]:
+    made = Recorder(from_start=False)
+    activate(made)
+    yield made
+    deactivate()
+
+
+def seen(recorder: Recorder, folder: Path) -> set[str]:
+    return {
+        Path(p).name for p, stamp in recorder.reads.items() if stamp is not None and p.startswith(str(folder))
+    }
+
+
+def test_reading_is_told_from_writing(
+    recorder: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever it is opened by, and whatever kind of path it is; what is written first is not an input."""
+    for name in ("text", "bytes", "os", "relative", "update", "append", "both"):
+        (tmp_path / name).write_text("before")
+    recorder.reads.clear()
+    recorder.written.clear()
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "text").read_text()
+    open(os.fsencode(tmp_path / "bytes")).close()  # noqa: PTH123
+    os.close(os.open(tmp_path / "os", os.O_RDONLY))
+    open("relative").close()  # noqa: PTH123
+    open("update", "r+").close()  # noqa: PTH123
+    open("append", "a").close()  # noqa: PTH123
+    with open("both", "w") as stream:  # noqa: PTH123
+        stream.write("new")
+    (tmp_path / "both").read_text()
+    with pytest.raises(FileNotFoundError):
+        open("nothing")  # noqa: PTH123, SIM115
+    os.close(os.open(tmp_path, os.O_RDONLY))
+    assert seen(recorder, tmp_path) == {"text", "bytes", "os", "relative", "update"}
+    assert recorder.failure is None
+
+
+def test_a_file_that_comes_later_is_seen_then(recorder: Recorder, tmp_path: Path) -> None:
+    """An attempt that found nothing does not hide the file from the next."""
+    path = tmp_path / "later"
+    with pytest.raises(FileNotFoundError):
+        path.open()
+    subprocess.run(["touch", str(path)], check=True)
+    path.read_text()
+    assert seen(recorder, tmp_path) == {"later"}
+
+
+def test_names_that_are_no_text(recorder: Recorder, tmp_path: Path) -> None:
+    raw = os.fsencode(tmp_path) + b"/\xff\n"
+    os.close(os.open(raw, os.O_WRONLY | os.O_CREAT))
+    recorder.written.clear()
+    with open(raw, "rb"):  # noqa: PTH123
+        pass
+    assert os.fsdecode(raw) in recorder.reads
+    assert recorder.failure is None
+
+
+def test_databases_and_programs_are_told(recorder: Recorder, tmp_path: Path) -> None:
+    base = tmp_path / "base.db"
+    base.touch()
+    sqlite3.connect(base).close()
+    sqlite3.connect(f"file:{base}?mode=ro", uri=True).close()
+    sqlite3.connect(":memory:").close()
+    subprocess.run(["true"], check=True, env={"PATH": os.environ["PATH"]})
+    assert set(recorder.databases) == {str(base)}
+    assert recorder.programs == {"true": False}
+
+
+def test_a_fault_of_ours_never_reaches_the_user(recorder: Recorder, tmp_path: Path) -> None:
+    """It is kept, for the record; the file opens."""
+    (tmp_path / "a").write_text("x")
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("a fault")
+
+    recorder.handlers["open"] = broken
+    assert (tmp_path / "a").read_text() == "x"
+    assert recorder.failure == "open: RuntimeError: a fault"
+
+
+def test_inert_without_a_recorder(recorder: Recorder, tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("x")
+    deactivate()
+    (tmp_path / "a").read_text()
+    assert active() is None
+    assert seen(recorder, tmp_path) == set()
+
+
+def test_beyond_the_limit_folders_are_counted(
+    recorder: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in "abcd":
+        (tmp_path / name).touch()
+    recorder.reads.clear()
+    recorder.written.clear()
+    monkeypatch.setattr(module, "MOST_PATHS", 1)
+    for name in "abcd":
+        (tmp_path / name).read_text()
+    assert len(recorder.reads) == 1
+    assert recorder.folders == {str(tmp_path): 3}
+
+
+def test_workers_of_each_epoch_tell_only_what_is_new(recorder: Recorder, tmp_path: Path) -> None:
+    """Files of ended children are taken over before the next fork and removed; a killed child has told all."""
+    lines = tmp_path / ".repro/reads"
+    lines.mkdir(parents=True)
+    for number in range(3):
+        (tmp_path / f"{number}.png").touch()
+    recorder.reads.clear()
+    recorder.written.clear()
+    recorder.listen(str(lines))
+    for number in (0, 1, 1):
+        pid = os.fork()
+        if pid == 0:
+            (tmp_path / f"{number}.png").read_text()
+            os.kill(os.getpid(), 9)
+        os.waitpid(pid, 0)
+    (last,) = lines.iterdir()  # the two before were taken over
+    assert len(last.read_text().splitlines()) == 1  # it had only its own name to tell
+    recorder.absorb()
+    assert seen(recorder, tmp_path) == {"0.png", "1.png"}
+    assert [child.role for child in recorder.children] == ["forked"] * 3
+    assert list(lines.iterdir()) == []
+
+
+def test_a_line_that_is_being_written_waits(tmp_path: Path) -> None:
+    sink = wire.Sink(str(tmp_path), "python")
+    sink.send("peer", "one:1")
+    (file,) = tmp_path.iterdir()
+    with file.open("ab") as stream:
+        stream.write(b'["peer", "tw')
+    source, told = wire.Source(str(tmp_path)), []
+    source.read_on(lambda word, rest: told.append(rest[0]))
+    with file.open("ab") as stream:
+        stream.write(b'o:2"]\n')
+    source.read_on(lambda word, rest: told.append(rest[0]))
+    assert told == ["one:1", "two:2"]
+    assert [child.pid for child in source.children] == [os.getpid()]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
+def test_what_native_code_has_mapped_is_found(tmp_path: Path) -> None:
+    """Opened where no event is raised: mapped here, and the descriptor closed again."""
+    import mmap
+
+    path = tmp_path / "mapped"
+    path.write_bytes(b"x" * 4096)
+    assert str(path) not in files_in_use()
+    handle = os.open(path, os.O_RDONLY)
+    view = mmap.mmap(handle, 0, prot=mmap.PROT_READ)
+    assert str(path) in files_in_use()
+    os.close(handle)
+    assert str(path) in files_in_use()
+    view.close()
+    assert str(path) not in files_in_use()
+
+
+def test_an_interpreter_that_is_no_job_loads_nothing() -> None:
+    """The start-up file costs other programs of this environment a look at two strings."""
+    code = "import sys; print('repro_hydra.inputs' in sys.modules)"
+    clean = {name: value for name, value in os.environ.items() if name != wire.RUN_VARIABLE}
+    plain = subprocess.run(
+        [sys.executable, "-c", code], env=clean, capture_output=True, text=True, check=True
+    )
+    assert plain.stdout == "False\n"
+    asked = subprocess.run(
+        [sys.executable, "-c", code, "+repro=strict"], env=clean, capture_output=True, text=True, check=True
+    )
+    assert asked.stdout == "True\n"
