@@ -238,4 +238,13 @@ def report_command(
         )
 
 
+@app.command("doctor")
+def doctor_command(json: Json = False) -> None:
+    """Say what on this machine and in this project stands in the way of reproducibility, and how to mend it."""
+    with told_plainly("doctor"):
+        from repro_hydra.cli import doctor
+
+        doctor.run(json=json)
+
+
 add_commands(app)
