@@ -131,6 +131,11 @@ class CodeConf:
     max_file_bytes: int = 10_000_000
     """A changed or untracked file larger than this is named as not captured."""
     max_patch_bytes: int = 100_000_000
+    freeze: bool = True
+    """Run the jobs of a sweep from a copy of the code and the configs that is made when it starts. Off in
+    ``record`` mode. Off elsewhere: a file that changes while the sweep lasts fails the jobs after it."""
+    freeze_dir: str | None = None
+    """Where that copy lies, which every node must see; null is the user's cache folder."""
 
 
 class LogFormat(Enum):
@@ -254,6 +259,7 @@ DIFFERENCES: dict[str, dict[str, Any]] = {
             "interpreter": False,
             "precision": Precision.own,
         },
+        "code": {"freeze": False},
     },
 }
 """Daily work, and a run that must not change: what sets them apart from strict."""

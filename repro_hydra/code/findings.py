@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from repro_hydra.record.schema import Finding
+from repro_hydra.record.schema import Finding, Severity
 
 
 def no_repository(start: Path) -> Finding:
@@ -102,6 +102,19 @@ def patch_too_large(limit: int) -> Finding:
         severity="blocks",
         message=f"code: code.patch: expected at most code.max_patch_bytes={limit:,} bytes, found more. Commit the "
         "changes, or have git ignore what is no code",
+    )
+
+
+CODE_CHANGED = "code-changed-meanwhile:"
+
+
+def changed_meanwhile(path: str, severity: Severity) -> Finding:
+    mend = "Start the sweep again, or leave out code.freeze=off"
+    return Finding(
+        id=f"{CODE_CHANGED}{path}",
+        severity=severity,
+        message=f"code: {path}: expected it as it was when the sweep began, found that it has changed. {mend}",
+        file=path,
     )
 
 

@@ -8,6 +8,7 @@ import shutil
 import sys
 import uuid
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,17 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
+from repro_hydra.code.freeze import FreezeError
 from repro_hydra.composed import env_set, select
 from repro_hydra.config import Mode, ReproConf
 from repro_hydra.groups import check_groups
 from repro_hydra.launcher.batch_script import setup_lines
 from repro_hydra.launcher.directories import job_directory, shared_directories
+from repro_hydra.launcher.freezing import freeze_sweep, not_frozen, release_sweep, remember_code
 from repro_hydra.launcher.frozen import FrozenConfigLoader
+from repro_hydra.launcher.frozen_sources import read_configs_from
 from repro_hydra.launcher.hosts import this_host
+from repro_hydra.launcher.last_out import leave_to_jobs
 from repro_hydra.launcher.returns import Submitted
 from repro_hydra.launcher.spec import JobDied, JobNotStarted
 from repro_hydra.launcher.submitted import RankFailed, Submissions
@@ -74,6 +79,8 @@ class SweepDoor:
         self._patch = patch
         self._isolates = options.mode is not Mode.record
         self._launcher: Any = None
+        self._outlives = str(config.hydra.launcher.get("_target_")) == SLURM
+        """Its jobs may go on when this process has ended."""
         self._closed = False
         sweep_id = uuid.uuid4().hex
         found = program if isinstance(program, Program) else None
@@ -136,7 +143,13 @@ class SweepDoor:
 
     def _instantiate_sweeper(self, **arguments: Any) -> Any:
         try:
+            self._hold_code(arguments["hydra_context"])
             sweeper = self._original_sweeper(**arguments)
+        except Refused as error:
+            self.undo()
+            self.close()
+            say(str(error))
+            raise SystemExit(error.exit_status) from None
         except BaseException:
             self.undo()
             self.close()
@@ -178,10 +191,45 @@ class SweepDoor:
         launcher.params["setup"] = [*(launcher.params.get("setup") or []), *ours]
         self._start.submitter = this_host(os.environ)
 
+    def _hold_code(self, context: HydraContext) -> None:
+        """Freeze the code and the configs, or note what they are where the sweep runs in place."""
+        code, options = self._plan.code, self._options.code
+        assert self._plan.sweep is not None
+        if code is None or code.repository is None or code.tree is None:
+            return  # nothing is known of the code, which its findings tell
+        if options.freeze and self._isolates:
+            try:
+                if code.snapshot is None:
+                    raise FreezeError(
+                        "code.freeze: expected a snapshot to freeze, found that none could be kept"
+                    )
+                frozen = freeze_sweep(code, options, self._plan.sweep)
+            except FreezeError as error:
+                self._settle([not_frozen(str(error))])
+            else:
+                read_configs_from(frozen, context.config_loader)
+                self._plan = replace(self._plan, frozen=frozen)
+                self._start.frozen = frozen
+                return
+        remembered = remember_code(code, self._paths)
+        self._plan = replace(self._plan, code_at_start=None if remembered is None else str(remembered))
+
+    def _let_code_go(self) -> None:
+        """The jobs that are to come, if any, need the copy no more: those that outlive this process do."""
+        frozen = self._plan.frozen
+        if frozen is None or not Path(frozen.folder).is_dir():
+            return
+        waited_for = all(job.status != "planned" for job in self._record.jobs)
+        if waited_for or not self._outlives:
+            release_sweep(frozen, self._paths)
+        else:
+            leave_to_jobs(frozen, len(self._record.jobs), self._paths.sweep_dir)
+
     def undo(self) -> None:
         """No job was started: take away the directories that were made for the sweep, innermost first."""
         if self._record.jobs or not self._created:
             return
+        self._let_code_go()
         shutil.rmtree(self._paths.queue, ignore_errors=True)
         (self._paths.sweep_dir / "multirun.yaml").unlink(missing_ok=True)  # by Hydra's sweeper
         for directory in (self._paths.record, *self._created):
@@ -199,6 +247,7 @@ class SweepDoor:
         core = getattr(self._launcher, "core", self._launcher)
         if hasattr(core, "close"):
             core.close()
+        self._let_code_go()
         shutil.rmtree(self._paths.queue, ignore_errors=True)
         if self._paths.sweep.exists():
             self._save(ended_at=utc_now(), findings=[*self._record.findings, *self._ignored_seeds()])

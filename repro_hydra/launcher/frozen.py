@@ -73,6 +73,8 @@ class FrozenConfigLoader:
         assert isinstance(config, DictConfig)
         without_repro(config)
         set_value(config, "hydra.sweep.dir", self._sweep_dir)
+        # Read from the sweep's frozen copy of the code; the job and its record name the user's own folders.
+        set_value(config, "hydra.runtime.config_sources", master_config.hydra.runtime.config_sources)
         return config
 
     def freeze(self, config: DictConfig, sweep_overrides: Sequence[str], *, main_by_reference: bool) -> None:

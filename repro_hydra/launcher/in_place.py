@@ -23,10 +23,12 @@ from omegaconf.basecontainer import BaseContainer
 
 from repro_hydra.composed import env_set
 from repro_hydra.determinism.interpreter import initial_environment, variables_not_in_force
-from repro_hydra.launcher.anew import prepare_interpreter, run_at_main
+from repro_hydra.launcher.anew import TaskFunction, prepare_interpreter, run_at_main
+from repro_hydra.launcher.edited import why_not_reached
 from repro_hydra.launcher.pickling import dumps, loads
 from repro_hydra.launcher.preemption import requeued_when_taken_back
 from repro_hydra.launcher.spec import pack_outcome, unpack_outcome
+from repro_hydra.launcher.stand_in import enter
 from repro_hydra.launcher.task import JobStart, RecordedTask
 from repro_hydra.launcher.worker import argv_of, work_of
 from repro_hydra.session import process
@@ -56,16 +58,27 @@ def run_in_this_process(recorded: RecordedTask, start: JobStart, config: DictCon
     work = work_of(recorded, start, config)
     # As it travels to another process: a job must not change what Hydra's `run_job` goes on with around it.
     data = dumps(work, main_by_reference=False)
-    argv = argv_of(start)
+    reached = False
+
+    def run(task: TaskFunction) -> Any:
+        nonlocal reached
+        reached = True
+        return loads(data)(task, None)
+
+    frozen, argv = start.hold_code(), argv_of(start)
     value, error = None, None
     with requeued_when_taken_back(output_dir), _as_in_a_new_interpreter():
         os.chdir(recorded.plan.cwd)
+        if frozen is not None:
+            entered, argv = enter(frozen, program, argv, recorded.plan.cwd)
+            assert entered is not None
+            program = entered
         prepare_interpreter(program, argv)
         try:
-            value = run_at_main(program, recorded.identity, lambda task: loads(data)(task, None))
+            value = run_at_main(program, recorded.identity, run)
         except Exception as caught:  # noqa: BLE001 (the user's own, whatever it is: it goes back to the sweep)
-            error = caught
-    return unpack_outcome(pack_outcome(value, error, main_by_reference=False))
+            error = caught if reached else why_not_reached(recorded.plan.code_at_start, caught)
+    return unpack_outcome(pack_outcome(value, error, main_by_reference=False, frozen=frozen))
 
 
 def _interpreter_flags() -> list[str]:

@@ -21,6 +21,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from repro_hydra.arguments import job_argv
+from repro_hydra.code.freeze import FreezeError
 from repro_hydra.composed import env_set, set_value
 from repro_hydra.determinism.interpreter import READ_AT_LIBRARY_LOAD
 from repro_hydra.launcher.anew import task_id
@@ -141,6 +142,7 @@ class IsolatingLauncher(Launcher):
         if program is not None:
             task = task.with_task(None) if isinstance(task, RecordedTask) else None
         identity = self._task.identity if isinstance(self._task, RecordedTask) else task_id(self._task)
+        plan = self._task.plan if isinstance(self._task, RecordedTask) else None
         work = HydraWork(
             hydra_context=self._context,
             config=job.config,
@@ -154,6 +156,8 @@ class IsolatingLauncher(Launcher):
             cwd=program.cwd if program is not None else started_in(),
             environ=environ,
             work=dumps(work, main_by_reference=program is not None),
+            frozen=start.hold_code(),
+            code_at_start=None if plan is None else plan.code_at_start,
         )
 
     def clean_process(self) -> CleanProcess | None:
@@ -212,7 +216,9 @@ class _Batch:
         with self._stopping_on_signals():
             while waiting or self._running:
                 while waiting and free and not (self._failed and self._launcher.stop_at_failure):
-                    self._begin(waiting.pop(), free.pop())
+                    job, slot = waiting.pop(), free.pop()
+                    if not self._begin(job, slot):
+                        free.append(slot)
                 if not self._running:
                     break
                 ended = self._pool.next_end()
@@ -223,14 +229,20 @@ class _Batch:
             text = "not started: an earlier job failed, and hydra.launcher.stop_at_failure is on"
             job.outcome = failed_return(job.config, JobNotStarted(f"job {job.label()} was {text}"))
 
-    def _begin(self, job: _Job, slot: int) -> None:
+    def _begin(self, job: _Job, slot: int) -> bool:
+        """Start `job`; False where its code cannot be had any more, and it has failed by that."""
         job.slot, job.started = slot, time.monotonic()
         environ = self._environment(job, self._slots[slot])
         spec_path, outcome_path = self._files(job)
-        write_spec(spec_path, self._launcher.spec_for(job, environ))
         log.info("\t%s", job.label())
+        try:
+            write_spec(spec_path, self._launcher.spec_for(job, environ))
+        except FreezeError as error:
+            self._note(job, failed_return(job.config, error))
+            return False
         self._running[job.number] = job
         self._pool.start(job.number, spec_path, outcome_path, environ, fork=self._may_fork(environ))
+        return True
 
     def _environment(self, job: _Job, gpus: list[str] | None) -> dict[str, str]:
         """The job's environment from its interpreter's start: ours, the user's ``job.env_set``, its GPUs."""
@@ -260,6 +272,9 @@ class _Batch:
         except BaseException as error:  # noqa: BLE001 (SystemExit in a job is that job's failure, not the sweep's)
             outcome = failed_return(job.config, error)
         assert isinstance(outcome, JobReturn)
+        self._note(job, outcome)
+
+    def _note(self, job: _Job, outcome: JobReturn) -> None:
         job.outcome = outcome
         self._done += 1
         took = time.monotonic() - job.started

@@ -11,6 +11,7 @@ from typing import Any
 
 from repro_hydra.inputs.start import begin_job
 from repro_hydra.launcher.anew import prepare_interpreter, run_at_main
+from repro_hydra.launcher.edited import why_not_reached
 from repro_hydra.launcher.pickling import loads
 from repro_hydra.launcher.spec import read_spec, write_outcome
 
@@ -38,19 +39,28 @@ def run_spec(spec_path: Path, outcome_path: Path, environment: Any = None) -> No
     spec_path.unlink()
     by_reference = spec.program is not None
     value, error = None, None
+    reached = False
+
+    def work(task: Any) -> Any:
+        nonlocal reached
+        reached = True
+        return loads(spec.work)(task, environment)
+
     try:
         os.chdir(spec.cwd)
         os.environ.clear()
         os.environ.update(spec.environ)
-        prepare_interpreter(spec.program, spec.argv)
+        program, argv = spec.program, spec.argv
+        if spec.frozen is not None:
+            from repro_hydra.launcher.stand_in import enter
+
+            program, argv = enter(spec.frozen, program, argv, spec.cwd)
+        prepare_interpreter(program, argv)
         begin_job()
-        if spec.program is None:
-            value = loads(spec.work)(None, environment)
-        else:
-            value = run_at_main(spec.program, spec.task, lambda task: loads(spec.work)(task, environment))
+        value = work(None) if program is None else run_at_main(program, spec.task, work)
     except BaseException as caught:  # noqa: BLE001 (SystemExit and KeyboardInterrupt are told to the sweep too)
-        error = caught
-    write_outcome(outcome_path, value, error, main_by_reference=by_reference)
+        error = caught if reached else why_not_reached(spec.code_at_start, caught)
+    write_outcome(outcome_path, value, error, main_by_reference=by_reference, frozen=spec.frozen)
 
 
 def main(arguments: list[str]) -> int:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from repro_hydra.code.frozen_tree import FrozenTree
 from repro_hydra.launcher.anew import TaskId
 from repro_hydra.launcher.pickling import dumps, loads
 from repro_hydra.program import Program
@@ -26,6 +27,10 @@ class JobSpec:
     environ: dict[str, str]
     work: bytes
     """A pickled callable ``work(task_function or None, environment) -> value``; read after the script's top ran."""
+    frozen: FrozenTree | None = None
+    """The copy of the user's tree that the job runs; None: it runs in place."""
+    code_at_start: str | None = None
+    """In place: the note of what the code was when the sweep began."""
 
 
 class RemoteTraceback(Exception):
@@ -61,17 +66,26 @@ def read_spec(path: Path) -> JobSpec:
     return spec
 
 
-def write_outcome(path: Path, value: Any, error: BaseException | None, *, main_by_reference: bool) -> None:
+def write_outcome(
+    path: Path,
+    value: Any,
+    error: BaseException | None,
+    *,
+    main_by_reference: bool,
+    frozen: FrozenTree | None = None,
+) -> None:
     """Write what the job gave back."""
     temporary = path.with_suffix(".part")
-    temporary.write_bytes(pack_outcome(value, error, main_by_reference=main_by_reference))
+    temporary.write_bytes(pack_outcome(value, error, main_by_reference=main_by_reference, frozen=frozen))
     temporary.replace(path)
 
 
-def pack_outcome(value: Any, error: BaseException | None, *, main_by_reference: bool) -> bytes:
+def pack_outcome(
+    value: Any, error: BaseException | None, *, main_by_reference: bool, frozen: FrozenTree | None = None
+) -> bytes:
     """What a job gave back, so that it can travel; what cannot is replaced by its description."""
     if error is not None:
-        return _travelling_error(error, main_by_reference)
+        return _travelling_error(error, main_by_reference, frozen)
     return _travelling_value(value, main_by_reference)
 
 
@@ -115,8 +129,10 @@ def _travelling_value(value: Any, main_by_reference: bool) -> bytes:
         return dumps((None, TypeError(text), text), main_by_reference=False)
 
 
-def _travelling_error(error: BaseException, main_by_reference: bool) -> bytes:
+def _travelling_error(error: BaseException, main_by_reference: bool, frozen: FrozenTree | None) -> bytes:
     text = "".join(traceback.format_exception(error))
+    if frozen is not None:
+        text = frozen.absolute(text)
     try:
         data = dumps((None, error, text), main_by_reference=main_by_reference)
         loads(data)  # an exception whose __init__ wants other arguments pickles, but does not come back

@@ -11,6 +11,8 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
+from repro_hydra.code.freeze import hold
+from repro_hydra.code.frozen_tree import FrozenTree
 from repro_hydra.composed import select
 from repro_hydra.config import Mode, ReproConf
 from repro_hydra.determinism import required_variables
@@ -97,6 +99,21 @@ class IsolatedTask:
         self.launch = launch
 
     def __call__(self, config: DictConfig) -> Any:
+        from repro_hydra.session.ending import Terminated
+
+        hydra: Any = HydraConfig.get()
+        num = OmegaConf.select(hydra, "job.num", throw_on_missing=False)
+        try:
+            value = self._run(config)
+        except Terminated:
+            raise  # this worker itself is to end: its job may be queued again
+        except BaseException:
+            self._ended(num)
+            raise
+        self._ended(num)
+        return value
+
+    def _run(self, config: DictConfig) -> Any:
         from repro_hydra.launcher.in_place import is_the_jobs_own, run_in_this_process
         from repro_hydra.launcher.spec import JobExited
         from repro_hydra.launcher.worker import run_in_own_process
@@ -108,9 +125,18 @@ class IsolatedTask:
                 return run_in_this_process(recorded, self.launch, config)
             return run_in_own_process(recorded, self.launch, config, dict(os.environ))
         except Terminated:
-            raise  # this worker itself is to end
+            raise
         except (SystemExit, KeyboardInterrupt) as error:
             raise JobExited(f"{type(error).__name__}: {error}") from error
+
+    def _ended(self, num: Any) -> None:
+        """On a cluster, where jobs may outlive their sweep, the last one clears up."""
+        frozen, sweep = self.launch.frozen, self.recorded.plan.sweep
+        if frozen is None or sweep is None or "SLURM_JOB_ID" not in os.environ:
+            return
+        from repro_hydra.launcher.last_out import note_end
+
+        note_end(frozen, num, Path(sweep.sweep_dir), os.environ)
 
     def _on_this_host(self) -> RecordedTask:
         """The task, with what this machine has that the sweep's others have not."""
@@ -148,8 +174,12 @@ def required_at_start(options: ReproConf) -> dict[str, str]:
 class JobStart:
     """How the jobs of a sweep are started: picklable, the same for all of them."""
 
-    def __init__(self, program: Any, argv: list[str], required: dict[str, str]) -> None:
+    def __init__(
+        self, program: Any, argv: list[str], required: dict[str, str], frozen: FrozenTree | None = None
+    ) -> None:
         self.program = program
+        self.frozen = frozen
+        """The copy of the code that every job runs; None: they run in place."""
         self.argv = argv
         self.required = required
         """By the options of the sweep; those of a job may differ."""
@@ -160,6 +190,18 @@ class JobStart:
         ]
         self.submitter: Any = None
         """`hosts.HostFacts` of the machine that the sweep was started on; only where jobs run on others."""
+
+    def hold_code(self) -> FrozenTree | None:
+        """The copy of the code, as it was made: to be called before each job, where it starts.
+
+        Raises
+        ------
+        FreezeError
+            It is not here, and cannot be made again.
+        """
+        if self.frozen is not None:
+            hold(self.frozen, environ=os.environ)
+        return self.frozen
 
     def required_for(self, config: DictConfig) -> dict[str, str]:
         """The variables that the job with this config, hydra node included, must start with."""

@@ -29,7 +29,7 @@ class HydraWork:
         if self.singletons is not None:
             Singleton.set_state(self.singletons)
         setup_globals()
-        _initialize_hydra(self.hydra_context, self.config)
+        initialize_hydra(self.hydra_context.config_loader, self.config)
         function = self.task
         if isinstance(function, RecordedTask):
             function = function if task is None else function.with_task(task)
@@ -46,10 +46,8 @@ class HydraWork:
         )
 
 
-def _initialize_hydra(context: HydraContext, config: DictConfig) -> None:
+def initialize_hydra(config_loader: Any, config: DictConfig) -> None:
     """A task may ask `GlobalHydra` for more configs, as it can in a single run."""
     JobRuntime.instance().set("name", config.hydra.job.name)
     if not GlobalHydra.instance().is_initialized():
-        GlobalHydra.instance().initialize(
-            Hydra(task_name=config.hydra.job.name, config_loader=context.config_loader)
-        )
+        GlobalHydra.instance().initialize(Hydra(task_name=config.hydra.job.name, config_loader=config_loader))

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.singleton import Singleton
 from hydra.core.utils import JobRuntime, configure_log, setup_globals
@@ -27,6 +28,7 @@ from repro_hydra.launcher.anew import TaskFunction
 from repro_hydra.launcher.pickling import dumps, loads
 from repro_hydra.launcher.spec import JobDied, JobSpec, describe_exit, read_outcome, write_spec
 from repro_hydra.launcher.task import JobStart, RecordedTask, exit_as_return
+from repro_hydra.launcher.work import initialize_hydra
 from repro_hydra.program import Program
 from repro_hydra.record.environment import EnvironmentRecord
 from repro_hydra.record.status import process_is_alive
@@ -47,6 +49,8 @@ class TaskWork:
     job_num: int | None
     output_dir: str
     working_dir: str
+    config_loader: Any
+    """Hydra's, with which the task may compose more configs; None where the worker has none."""
     singletons: Any
     """Hydra's singletons, where the script does not run anew."""
 
@@ -60,6 +64,8 @@ class TaskWork:
         set_value(config, "hydra.runtime.output_dir", self.output_dir)
         HydraConfig.instance().set_config(config)
         JobRuntime.instance().set("name", config.hydra.job.name)
+        if self.config_loader is not None:
+            initialize_hydra(self.config_loader, config)
         configure_log(config.hydra.job_logging, config.hydra.verbose)
         os.chdir(self.working_dir)
         task_config = copy.deepcopy(config)
@@ -88,6 +94,9 @@ def work_of(recorded: RecordedTask, start: JobStart, config: DictConfig) -> Task
         job_num=hydra_config.hydra.job.num,
         output_dir=hydra_config.hydra.runtime.output_dir,
         working_dir=os.getcwd(),  # noqa: PTH109
+        config_loader=GlobalHydra.instance().config_loader()
+        if GlobalHydra.instance().is_initialized()
+        else None,
         singletons=Singleton.get_state() if program is None else None,
     )
 
@@ -119,6 +128,8 @@ def run_in_own_process(
         cwd=recorded.plan.cwd,
         environ={**environ, **required},
         work=dumps(work, main_by_reference=program is not None),
+        frozen=start.hold_code(),
+        code_at_start=recorded.plan.code_at_start,
     )
     assert recorded.plan.sweep is not None
     with fixed_for_children(bool(required)):

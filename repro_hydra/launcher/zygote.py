@@ -35,6 +35,7 @@ NEEDED_BY_EACH_JOB = (
     "repro_hydra.callback",
     "repro_hydra.groups",
     "repro_hydra.launcher.frozen",
+    "repro_hydra.launcher.stand_in",
     "repro_hydra.launcher.work",
 )
 """Hydra's and ours: imported once here, where each fork would import them for 0.15 s."""

@@ -126,6 +126,16 @@ class SweepPaths:
         return self.record / "queue"
 
     @property
+    def code_at_start(self) -> Path:
+        """The files of a sweep that is not frozen, as they were when it began."""
+        return self.queue / "code"
+
+    @property
+    def left(self) -> Path:
+        """What jobs wrote into the frozen code, where it could not go to the user's tree."""
+        return self.record / "left"
+
+    @property
     def tracking(self) -> Path:
         """What the trackers call the sweep."""
         return self.record / TRACKING

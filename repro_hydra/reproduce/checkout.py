@@ -18,6 +18,7 @@ from pathlib import Path
 
 from repro_hydra.code.facts import Location, NoRepositoryError, locate
 from repro_hydra.code.git import Git, GitError, GitUnavailableError
+from repro_hydra.code.repository import borrow_objects
 from repro_hydra.record.code import CodeRecord
 from repro_hydra.record.redact import redact_url
 from repro_hydra.reproduce.original import Original
@@ -134,9 +135,7 @@ def check_out(original: Original, source: CodeSource, tree: Path, environ: Mappi
     code = original.code
     assert code is not None
     try:
-        git = _empty_repository(
-            tree, source.location.objects, environ, len(code.commit or code.snapshot or "")
-        )
+        git = borrow_objects(tree, source.location.objects, environ, len(code.commit or code.snapshot or ""))
         if source.snapshot is not None:
             git.run("checkout", "-q", "-f", "--detach", source.snapshot)
         else:
@@ -159,17 +158,6 @@ def check_out(original: Original, source: CodeSource, tree: Path, environ: Mappi
         raise CodeMissing(f"code: {error}") from None
 
 
-def _empty_repository(tree: Path, objects: Path, environ: Mapping[str, str], id_length: int) -> Git:
-    tree.mkdir(parents=True, exist_ok=True)
-    git = Git(tree, environ)
-    form = "sha256" if id_length == 64 else "sha1"
-    git.run("init", "-q", "--template=", f"--object-format={form}", ".")
-    info = tree / ".git" / "objects" / "info"
-    info.mkdir(parents=True, exist_ok=True)
-    (info / "alternates").write_bytes(os.fsencode(os.path.realpath(objects)) + b"\n")
-    return git
-
-
 def _check_out_submodules(git: Git, tree: Path, top: Path, environ: Mapping[str, str]) -> None:
     """The commits that the tree itself names, from where the user's work tree has them."""
     for entry in git.run("ls-tree", "-r", "-z", git.run("write-tree", "--missing-ok").decode().strip()).split(
@@ -188,5 +176,5 @@ def _check_out_submodules(git: Git, tree: Path, top: Path, environ: Mapping[str,
             continue
         if location.top != Path(os.path.realpath(top / path)):
             continue  # it is not initialised here, so perhaps it was not for the run
-        inner = _empty_repository(target, location.objects, environ, len(commit))
+        inner = borrow_objects(target, location.objects, environ, len(commit))
         inner.run("checkout", "-q", "-f", "--detach", commit)

@@ -102,6 +102,9 @@ def write_environment(
     if captured is not None:  # by another process on this machine: the variables are this job's own
         variables = chosen_variables(os.environ, plan.options.environment.variables)
         record = msgspec.structs.replace(record, variables=variables)
+    if plan.frozen is not None and "PYTHONPATH" in record.variables:
+        search_path = plan.frozen.absolute(record.variables["PYTHONPATH"])
+        record = msgspec.structs.replace(record, variables={**record.variables, "PYTHONPATH": search_path})
     record = msgspec.structs.replace(record, lock=lock_record(plan))
     whole = record
     if plan.sweep is not None and record.distributions is not None:

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 from omegaconf import DictConfig, OmegaConf
 
+from repro_hydra.code.frozen_tree import FrozenTree
 from repro_hydra.composed import select
 from repro_hydra.config import Mode, ReproConf
 from repro_hydra.record.code import CodeRecord
@@ -65,6 +66,10 @@ class Plan:
     """What was found before the start; waivers are applied."""
     must_be_fresh: bool = True
     """The process must be this job's own: no job before it."""
+    frozen: FrozenTree | None = None
+    """The copy of the code that the jobs of a sweep run; None: they run in place."""
+    code_at_start: str | None = None
+    """The file that tells what the code of a sweep in place was; see `repro_hydra.code.unfrozen`."""
     recorded: Recorded | None = None
     """The run that this one reproduces."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,8 @@ from typing import Any
 import msgspec
 
 from repro_hydra.audit import SeedingAudit
+from repro_hydra.code.findings import CODE_CHANGED
+from repro_hydra.code.unfrozen import changes_since
 from repro_hydra.config import Mode
 from repro_hydra.determinism import SettingsWatch
 from repro_hydra.determinism.operators import refused_operator
@@ -22,7 +24,16 @@ from repro_hydra.imports import LateImports
 from repro_hydra.record.environment import EnvironmentRecord
 from repro_hydra.record.manifest import write_manifest
 from repro_hydra.record.paths import RunPaths
-from repro_hydra.record.schema import JSON, Finding, ProcessInfo, RunRecord, SweepLink
+from repro_hydra.record.schema import (
+    JSON,
+    ErrorInfo,
+    Finding,
+    ProcessInfo,
+    RunRecord,
+    Severity,
+    Status,
+    SweepLink,
+)
 from repro_hydra.record.store import write_json
 from repro_hydra.record.times import utc_now
 from repro_hydra.record.values import flatten_result
@@ -139,6 +150,7 @@ class Session:
         self._keep("determinism", self._watch.enter)
         self._stack.callback(self._watch.stop)
         self._findings += [*self._watch.entry_findings(), *weakened(self._plan.options)]
+        self._keep("code", self._look_at_code)
         self._write_records()
         self._refuse_if_blocked()
         self._stack.enter_context(terminating())
@@ -301,8 +313,12 @@ class Session:
     def _watch_inputs(self) -> None:
         if self._plan.mode is Mode.record:
             return
+        frozen = self._plan.frozen
         places = JobPlaces(
-            run_dir=self._job.run_dir, cwd=Path(self._plan.cwd), config_dirs=self._job.config_dirs
+            run_dir=self._job.run_dir,
+            cwd=Path(self._plan.cwd),
+            config_dirs=self._job.config_dirs,
+            moved={} if frozen is None else {frozen.tree: frozen.top},
         )
         self._inputs = JobInputs(places, os.environ)
         self._stack.callback(self._inputs.stop)
@@ -320,8 +336,11 @@ class Session:
             write_json(self._paths.data, self._data.record)
 
     def _refuse_if_blocked(self) -> None:
-        self._findings = waive(self._findings, self._plan.options.allow)
+        self._findings = waive(self._as_shown(self._findings), self._plan.options.allow)
         blocking = blockers(self._findings, self._plan.mode)
+        if self._plan.must_be_fresh and not blocking:
+            # In every mode that isolates: a sweep of two codes is not what somebody asked for.
+            blocking = [f for f in self._findings if f.id.startswith(CODE_CHANGED) and f.waived is None]
         if blocking:
             what = f"{self._plan.mode.value} refuses {self._job.name or 'this job'}"
             raise Refused(blocking, what, NOT_BEGUN)
@@ -377,7 +396,9 @@ class Session:
         self._findings += self._watch.change_findings()
         if self._audit is not None:
             self._findings += self._keep("audit", self._audit.findings) or []
-        status, info = ending(error)
+        self._keep("code", lambda: self._look_at_code("may_change_bits"))
+        self._findings = self._as_shown(self._findings)
+        status, info = self._ending(error)
         for finding in self._findings:
             self._step("finding", id=finding.id, severity=finding.severity, message=finding.message)
         self._step("the run ends", status=status, duration_s=duration_s)
@@ -391,7 +412,7 @@ class Session:
         self._keep("inputs", self._report_inputs)
         if paths is not None:
             self._keep("determinism", lambda: write_json(paths.determinism, self._watch.record()))
-        self._findings = waive(self._findings, self._plan.options.allow)
+        self._findings = waive(self._as_shown(self._findings), self._plan.options.allow)
         self._keep(
             "run",
             lambda: self._save(
@@ -421,6 +442,7 @@ class Session:
         refused = refused_operator(error, self._plan.cwd)
         if refused is not None:
             cause, finding = refused
+            (finding,) = self._as_shown([finding])
             self._findings.append(finding)
             cause.args = (f"{finding.message}: {how_to_waive(finding)}",)
 
@@ -430,6 +452,36 @@ class Session:
         known = {info.pid for info in attached}
         more = self._inputs.processes() if self._inputs is not None else []
         return [*attached, *(info for info in more if info.pid not in known)]
+
+    def _ending(self, error: BaseException | None) -> tuple[Status, ErrorInfo | None]:
+        status, info = ending(error)
+        frozen = self._plan.frozen
+        if frozen is not None and info is not None:
+            trace = info.traceback and frozen.absolute(info.traceback)
+            info = msgspec.structs.replace(info, message=frozen.absolute(info.message), traceback=trace)
+        return status, info
+
+    def _as_shown(self, findings: Sequence[Finding]) -> list[Finding]:
+        """With the user's paths, where the job runs a frozen copy of the code."""
+        frozen, start = self._plan.frozen, self._plan.cwd
+        if frozen is None:
+            return list(findings)
+        return [
+            msgspec.structs.replace(
+                finding,
+                id=frozen.shown(finding.id, start),
+                message=frozen.shown(finding.message, start),
+                file=finding.file and frozen.shown(finding.file, start),
+            )
+            for finding in findings
+        ]
+
+    def _look_at_code(self, severity: Severity = "blocks") -> None:
+        """Find what differs, for a job of a sweep in place, from the code that the sweep began with."""
+        if self._plan.code_at_start is not None:
+            known = {finding.id for finding in self._findings}
+            changed = changes_since(Path(self._plan.code_at_start), severity, environ=os.environ)
+            self._findings += [finding for finding in changed if finding.id not in known]
 
     def _write_result(self) -> None:
         values, left_out = flatten_result(self._returned)
@@ -450,10 +502,10 @@ class Session:
         if self._paths is None or not self._claimed:  # a record there is another's
             self._give_back()
             return
-        status, info = ending(error)
+        status, info = self._ending(error)
         if isinstance(error, (Refused, Misuse)) and info is not None:
             info = msgspec.structs.replace(info, traceback=None)
-        self._findings = waive(self._findings, self._plan.options.allow)
+        self._findings = waive(self._as_shown(self._findings), self._plan.options.allow)
         self._keep(
             "run",
             lambda: self._save(
