@@ -11,7 +11,7 @@ import stat
 import sys
 import sysconfig
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import FrameType
 from typing import Any, NamedTuple
 
@@ -159,9 +159,23 @@ class Recorder:
                 self.peers.add(name)
                 self._send("peer", name)
 
+    def opened_natively(self, path: str, mode: str = "r") -> None:
+        """A library is given this path and opens it without Python; a folder stands for the files in it."""
+        name = _absolute(path)
+        if mode.startswith(("w", "x")):
+            self.written.add(name)
+        else:
+            self.looked_at([file.path for file in os.scandir(name)] if os.path.isdir(name) else [name])  # noqa: PTH112
+
+    def looked_at(self, paths: Iterable[str]) -> None:
+        """These were found open or mapped while the job ran, or given to a library that opens them."""
+        for name in paths:
+            if name not in self.inherited and name not in self.reads:
+                self._first_read(name, asked_by_us=True)
+
     # ------------------------------------------------------------------ within
 
-    def _first_read(self, name: str) -> None:
+    def _first_read(self, name: str, *, asked_by_us: bool = False) -> None:
         if name.startswith(_NEVER_BELOW) or any(part in name for part in _NEVER_INSIDE):
             return
         if name.endswith(".pyc"):
@@ -175,7 +189,7 @@ class Recorder:
             folder = os.path.dirname(name)  # noqa: PTH120
             self.folders[folder] = self.folders.get(folder, 0) + 1
             return
-        if name in self.written or _is_bookkeeping():
+        if name in self.written or (not asked_by_us and _is_bookkeeping()):
             self.reads[name] = None
             return
         self.reads[name] = stamp_of(status)
@@ -308,7 +322,7 @@ def _is_bookkeeping() -> bool:
     while frame is not None:
         filename = frame.f_code.co_filename
         if filename.startswith(_OURS):
-            if not filename.startswith(_HERE):
+            if not filename.startswith(_RECORDER):
                 return not filename.startswith(_FOR_USERS)
         elif not filename.startswith((*_STANDARD, "<frozen")) or f"{os.sep}site-packages{os.sep}" in filename:
             return False
@@ -316,7 +330,7 @@ def _is_bookkeeping() -> bool:
     return False
 
 
-_HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep  # noqa: PTH100, PTH120
+_RECORDER = os.path.abspath(__file__)  # noqa: PTH100
 
 
 def _is_loopback(host: str) -> bool:

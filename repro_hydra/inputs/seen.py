@@ -57,18 +57,17 @@ def undeclared(
         Folders that the job found elsewhere than the user has them (a frozen checkout), to the user's.
     """
     found = Inputs()
+    recorder.looked_at(files_in_use())
     opened = {path: stamp for path, stamp in recorder.reads.items() if stamp is not None}
-    for path in files_in_use():
-        stamp = _stamp(path)
-        if path not in recorder.inherited and path not in recorder.written and stamp is not None:
-            opened.setdefault(path, stamp)
     candidates: dict[str, tuple[str, Stamp]] = {}  # by real path: the first name that it was opened by
     recent: dict[str, str] = {}
     for path, stamp in opened.items():
         name, real = _names(path, moved or {})
         if places.excludes(name) or places.excludes(real) or is_index_of_hub(name):
             continue
-        if stamp.ctime_ns < recorder.started_ns - CLOCK_TICK_NS:
+        # A frozen copy of the code is nobody's to write to; a hub's file is known by its revision, whenever it came.
+        still = name != os.path.normpath(path) or hub_source(name) is not None
+        if still or stamp.ctime_ns < recorder.started_ns - CLOCK_TICK_NS:
             candidates.setdefault(real, (name, stamp))
         else:  # made while the job ran, by itself as far as can be told: torch.save writes without Python
             recent.setdefault(real, name)

@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import sysconfig
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,8 +19,11 @@ from repro_hydra.data.errors import shown
 from repro_hydra.data.walk import row_of
 from repro_hydra.inputs.folders import in_folders
 from repro_hydra.inputs.hubs import HubSource
+from repro_hydra.inputs.mapped import files_in_use
+from repro_hydra.inputs.native import NativeReads
 from repro_hydra.inputs.places import Places
 from repro_hydra.inputs.recorder import Recorder, Stamp, activate, active, deactivate
+from repro_hydra.inputs.remote import Answer, RemoteReads
 from repro_hydra.inputs.seen import Inputs, has_changed, undeclared, watched
 from repro_hydra.record.code import CodeRecord
 from repro_hydra.record.data import DataCoverage, DataRecord, InputRecord
@@ -31,6 +34,7 @@ from repro_hydra.session.findings import how_to_waive
 MOST_LISTED = 100
 MOST_DIGESTED_BYTES = 8 << 30
 """What is undeclared is read a second time for its digest, while the machine's GPUs wait."""
+MOST_IN_A_HURRY_BYTES = 64 << 20
 MOST_PROCESSES = 200
 START_FILE = "repro_hydra_inputs.pth"
 _PLAIN = re.compile(r"[\w./-]+", re.ASCII)
@@ -63,22 +67,45 @@ class JobInputs:
         self._environ = environ
         self._folder = RunPaths(places.run_dir).reads
         self._digested_bytes = 0
+        self._most_bytes = MOST_DIGESTED_BYTES
         self._recorder: Recorder | None = None
+        self._remote = RemoteReads()
+        self._native = NativeReads(self._opened_natively)
 
-    def begin(self) -> None:
-        """Watch from now on, or go on with what watches since the interpreter's start."""
+    def begin(self, when_imported: Callable[[str, Callable[[], None]], None]) -> None:
+        """Watch from now on, or go on with what watches since the interpreter's start.
+
+        Parameters
+        ----------
+        when_imported : callable
+            The session's `LateImports.when_imported`.
+        """
         shutil.rmtree(self._folder, ignore_errors=True)
         self._folder.mkdir()
         recorder = active() or Recorder(from_start=False)
         recorder.listen(str(self._folder))
         activate(recorder)
         self._recorder = recorder
+        self._native.install(when_imported)
+        self._remote.install(when_imported)
+
+    def look(self) -> None:
+        """See what native code has open or mapped now; asked from time to time, as it may be closed at the end."""
+        if self._recorder is not None and active() is self._recorder:
+            self._recorder.looked_at(files_in_use())
+
+    def _opened_natively(self, path: str, mode: str) -> None:
+        recorder = active()  # a forked child's, in one
+        if recorder is not None:
+            recorder.opened_natively(path, mode)
 
     def stop(self) -> None:
         """Watch no more; takes over what the children told."""
         if self._recorder is None or active() is not self._recorder:
             return
         deactivate()
+        self._native.remove()
+        self._remote.remove()
         with contextlib.suppress(OSError):  # a folder that vanished: what was told until then is there
             self._recorder.absorb()
         shutil.rmtree(self._folder, ignore_errors=True)
@@ -93,8 +120,18 @@ class JobInputs:
 
     # ------------------------------------------------------------------ when the job has ended
 
-    def report(self, data: DataRecord, code: CodeRecord | None) -> tuple[DataRecord, list[Finding]]:
-        """`data` with the undeclared inputs and what was watched, and a finding for each of them."""
+    def report(
+        self, data: DataRecord, code: CodeRecord | None, *, hurry: bool = False
+    ) -> tuple[DataRecord, list[Finding]]:
+        """`data` with the undeclared inputs and what was watched, and a finding for each of them.
+
+        Parameters
+        ----------
+        hurry : bool
+            The job was told to end and has seconds for it: only little is digested.
+        """
+        if hurry:
+            self._most_bytes = MOST_IN_A_HURRY_BYTES
         recorder = self._recorder
         assert recorder is not None
         found = undeclared(
@@ -153,6 +190,11 @@ class JobInputs:
             record = msgspec.structs.replace(self._digest(path, [path], {path: stamp}), kind="run")
             inputs.append(record)
             findings.append(_from_run(record))
+        commits = {source.revision for source in found.hubs}
+        for answer in self._remote.answers.values():
+            if answer.commit not in commits:  # else it is what the hub's cache was filled from
+                inputs.append(_remote_record(answer))
+                findings.append(_from_the_network(answer))
         left_out = len(named) - MOST_LISTED
         if left_out > 0:
             findings.append(_more(left_out))
@@ -278,6 +320,30 @@ def _from_run(record: InputRecord) -> Finding:
         severity="harmless",
         message=f"{record.path}: was read; it lies in the directory of another run, and its digest is recorded",
         file=record.path,
+    )
+
+
+def _remote_record(answer: Answer) -> InputRecord:
+    return InputRecord(
+        path=answer.url,
+        size_bytes=answer.size_bytes,
+        kind="remote",
+        revision=answer.version,
+        reason=None if answer.version else "unknown: the server gave neither an ETag nor a version",
+    )
+
+
+def _from_the_network(answer: Answer) -> Finding:
+    version = f"version {answer.version}" if answer.version else "no version given"
+    return _with_waiver(
+        Finding(
+            id=f"undeclared-input:{answer.url}",
+            severity="may_change_bits",
+            message=(
+                f"{answer.url}: was fetched by the job ({version}); it may be another one tomorrow. Fetch it once, "
+                "and declare the file: repro-hydra data add FILE, then repro_hydra.dataset('FILE') in the task"
+            ),
+        )
     )
 
 

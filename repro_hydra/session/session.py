@@ -161,7 +161,7 @@ class Session:
             self._stack.callback(self._metrics.close)
         self._save(status="running", started_at=utc_now(), heartbeat_at=utc_now())
         self._mirror()
-        heart = Heartbeat(lambda: self._save(heartbeat_at=utc_now()))
+        heart = Heartbeat(self._beat)
         heart.start()
         self._stack.callback(heart.stop)
         _active.append(self)
@@ -322,12 +322,17 @@ class Session:
         )
         self._inputs = JobInputs(places, os.environ)
         self._stack.callback(self._inputs.stop)
-        self._keep("inputs", self._inputs.begin)
+        self._keep("inputs", partial(self._inputs.begin, self._late.when_imported))
 
-    def _report_inputs(self) -> None:
+    def _beat(self) -> None:
+        if self._inputs is not None:
+            self._inputs.look()
+        self._save(heartbeat_at=utc_now())
+
+    def _report_inputs(self, hurry: bool) -> None:
         if self._inputs is None or self._data is None:
             return
-        self._data.record, findings = self._inputs.report(self._data.record, self._plan.code)
+        self._data.record, findings = self._inputs.report(self._data.record, self._plan.code, hurry=hurry)
         self._findings += findings
         self._write_data()
 
@@ -409,7 +414,7 @@ class Session:
         paths = self._paths
         if self._data is not None:
             self._findings += self._keep("data", self._data.changed) or []
-        self._keep("inputs", self._report_inputs)
+        self._keep("inputs", partial(self._report_inputs, status in ("interrupted", "preempted")))
         if paths is not None:
             self._keep("determinism", lambda: write_json(paths.determinism, self._watch.record()))
         self._findings = waive(self._as_shown(self._findings), self._plan.options.allow)
