@@ -25,6 +25,7 @@ from repro_hydra.session import process
 from repro_hydra.session.check import (
     check_env_set,
     check_interpreter,
+    check_single_run,
     check_start,
     check_sweeper,
     keep_snapshot,
@@ -104,6 +105,7 @@ class ReproCallback(Callback):
         checked = check_start(self.options, program, cwd=Path.cwd(), exclude=(directory,))
         findings = [
             *interpreter,
+            *check_single_run(self.options),
             *late_hash_seed(),
             *check_env_set(env_set(config), required_variables(self.options.determinism, os.environ)),
             *check_directory(directory, stamped=stamped),
@@ -203,10 +205,12 @@ class ReproCallback(Callback):
                 "record and no isolation of its own"
             )
             return
+        from repro_hydra.launcher.detached import refuse_unless_it_can_be_left
         from repro_hydra.launcher.door import SweepDoor
         from repro_hydra.launcher.frozen import without_repro
 
         check_groups(config)
+        refuse_unless_it_can_be_left(self.options, config)
         without_repro(config)
         directory, stamped = _output_directory(config, "hydra.sweep.dir")
         program = describe_program()

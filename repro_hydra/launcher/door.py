@@ -24,6 +24,7 @@ from repro_hydra.composed import env_set, select
 from repro_hydra.config import Mode, ReproConf
 from repro_hydra.groups import check_groups
 from repro_hydra.launcher.batch_script import setup_lines
+from repro_hydra.launcher.detached import SLURM, told_when_left
 from repro_hydra.launcher.directories import job_directory, shared_directories
 from repro_hydra.launcher.freezing import freeze_sweep, not_frozen, release_sweep, remember_code
 from repro_hydra.launcher.frozen import FrozenConfigLoader
@@ -52,7 +53,6 @@ from repro_hydra.session.promise import weakened
 from repro_hydra.session.say import say
 
 BASIC = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
-SLURM = "hydra_plugins.hydra_submitit_launcher.submitit_launcher.SlurmLauncher"
 SUBMITIT = (SLURM, "hydra_plugins.hydra_submitit_launcher.submitit_launcher.LocalLauncher")
 
 
@@ -79,7 +79,7 @@ class SweepDoor:
         self._patch = patch
         self._isolates = options.mode is not Mode.record
         self._launcher: Any = None
-        self._outlives = str(config.hydra.launcher.get("_target_")) == SLURM
+        self._on_slurm = str(config.hydra.launcher.get("_target_")) == SLURM
         """Its jobs may go on when this process has ended."""
         self._closed = False
         sweep_id = uuid.uuid4().hex
@@ -120,6 +120,7 @@ class SweepDoor:
             overrides=capture.redacted_argv(list(config.hydra.overrides.task)),
             seed_key=options.seed.key,
             primary_metric=options.primary_metric,
+            detached=not options.wait,
             snapshot=code.snapshot if code is not None else None,
             host=process.host(),
             pid=os.getpid(),
@@ -189,7 +190,7 @@ class SweepDoor:
             self._start.required, self._paths.sweep_dir.absolute(), sys.executable, self._plan.cwd
         )
         launcher.params["setup"] = [*(launcher.params.get("setup") or []), *ours]
-        self._start.submitter = this_host(os.environ)
+        self._start.submitter = this_host({**os.environ, **self._start.required})
 
     def _hold_code(self, context: HydraContext) -> None:
         """Freeze the code and the configs, or note what they are where the sweep runs in place."""
@@ -220,7 +221,7 @@ class SweepDoor:
         if frozen is None or not Path(frozen.folder).is_dir():
             return
         waited_for = all(job.status != "planned" for job in self._record.jobs)
-        if waited_for or not self._outlives:
+        if waited_for or not self._on_slurm:
             release_sweep(frozen, self._paths)
         else:
             leave_to_jobs(frozen, len(self._record.jobs), self._paths.sweep_dir)
@@ -248,10 +249,18 @@ class SweepDoor:
         if hasattr(core, "close"):
             core.close()
         self._let_code_go()
-        shutil.rmtree(self._paths.queue, ignore_errors=True)
-        if self._paths.sweep.exists():
-            self._save(ended_at=utc_now(), findings=[*self._record.findings, *self._ignored_seeds()])
-            self._tell()
+        going_on = self._on_slurm and any(
+            job.job_id is not None and job.status == "planned" for job in self._record.jobs
+        )
+        if not going_on:  # else those jobs are yet to read their configs
+            shutil.rmtree(self._paths.queue, ignore_errors=True)
+        if not self._paths.sweep.exists():
+            return
+        if going_on:
+            say(told_when_left(self._record, str(self._paths.sweep_dir)))
+            return
+        self._save(ended_at=utc_now(), findings=[*self._record.findings, *self._ignored_seeds()])
+        self._tell()
 
     # ------------------------------------------------------------------ the jobs
 
@@ -361,8 +370,7 @@ class SweepDoor:
             for job in self._record.jobs
         ]
         arrays = [*self._record.slurm_job_ids, *(name.partition("_")[0] for name in ids)]
-        on_slurm = self._plan.launcher == "submitit_slurm" or self._start.submitter is not None
-        self._save(jobs=jobs, slurm_job_ids=list(dict.fromkeys(arrays)) if on_slurm else [])
+        self._save(jobs=jobs, slurm_job_ids=list(dict.fromkeys(arrays)) if self._on_slurm else [])
 
     def note_results(self, results: Sequence[JobReturn], first: int) -> None:
         """What became of a batch's jobs."""

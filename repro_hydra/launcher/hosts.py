@@ -31,6 +31,7 @@ CHOOSES_INSTRUCTIONS = (
 )
 """Variables by which the numeric libraries choose their kernels."""
 PINNED_BY = "ATEN_CPU_CAPABILITY"
+PIN = "hydra.callbacks.repro.determinism.cpu_capability=avx2"
 PYTHON, CPU = "node-python-differs", "node-cpu-differs"
 
 
@@ -100,8 +101,8 @@ def host_findings(
                 message=(
                     f"node {here.name}: expected the instruction set of {other.name} ({_cpu(other)}), found "
                     f"{_cpu(here)}: the same seed may give other bits there. Choose nodes of one kind "
-                    "(hydra.launcher.constraint=…), or pin the instruction set"
-                    + (" (it is pinned)" if pinned else "")
+                    "(hydra.launcher.constraint=…), or pin the instruction set "
+                    f"({'it is pinned' if pinned else PIN})"
                 ),
             )
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 from dataclasses import replace
@@ -19,6 +20,8 @@ from repro_hydra.determinism import required_variables
 from repro_hydra.determinism.interpreter import HASH_SEED
 from repro_hydra.launcher.anew import TaskFunction, TaskId, task_id
 from repro_hydra.record.environment import EnvironmentRecord
+from repro_hydra.session import process
+from repro_hydra.session.child import ChildSession, record_of_rank_zero
 from repro_hydra.session.plan import Job, Plan, options_from
 from repro_hydra.session.recorded import put_in_place
 from repro_hydra.session.session import Session
@@ -55,6 +58,10 @@ def run_in_session(
     if plan.recorded is not None:
         put_in_place(config, plan.recorded)
     job = job_from_hydra(config)
+    if plan.sweep is not None and process.rank_and_world(os.environ)[0] > 0:
+        record_of_rank_zero(job.run_dir, os.environ)
+        with ChildSession(plan.options, job, job.run_dir):
+            return task(config)
     with Session(plan, job, environment=environment) as session:
         value = task(config)
         session.returned(value)
@@ -120,6 +127,7 @@ class IsolatedTask:
         from repro_hydra.session.ending import Terminated
 
         recorded = self._on_this_host()
+        close_log_files()
         try:
             if is_the_jobs_own(self.launch):
                 return run_in_this_process(recorded, self.launch, config)
@@ -128,6 +136,8 @@ class IsolatedTask:
             raise
         except (SystemExit, KeyboardInterrupt) as error:
             raise JobExited(f"{type(error).__name__}: {error}") from error
+        finally:
+            close_log_files()
 
     def _ended(self, num: Any) -> None:
         """On a cluster, where jobs may outlive their sweep, the last one clears up."""
@@ -148,6 +158,18 @@ class IsolatedTask:
         required = self.launch.required_for(HydraConfig.instance().cfg)  # type: ignore[arg-type]
         found = host_findings(submitter, this_host(os.environ), Path(plan.sweep.sweep_dir), required)
         return self.recorded.with_plan(replace(plan, findings=(*plan.findings, *found)))
+
+
+def close_log_files() -> None:
+    """From here on nothing is logged into the job's files: what the worker says is no part of the job.
+
+    Hydra has opened the job's log in the worker; the job itself opens it again.
+    """
+    root = logging.getLogger()
+    for handler in list(root.handlers):
+        if isinstance(handler, logging.FileHandler):
+            root.removeHandler(handler)
+            handler.close()
 
 
 def exit_as_return(task: TaskFunction) -> TaskFunction:

@@ -33,6 +33,7 @@ from repro_hydra.program import Program
 from repro_hydra.record.environment import EnvironmentRecord
 from repro_hydra.record.status import process_is_alive
 from repro_hydra.session.plan import SweepPlace
+from repro_hydra.session.process import rank_and_world
 
 _LOOK_AFTER_SWEEP_S = 1.0
 _GRACE_S = 10.0
@@ -62,6 +63,9 @@ class TaskWork:
         set_value(config, "hydra.job.id", self.job_id)
         set_value(config, "hydra.job.num", self.job_num)
         set_value(config, "hydra.runtime.output_dir", self.output_dir)
+        rank, _ = rank_and_world(os.environ)
+        if rank:  # its log lies beside rank 0's
+            set_value(config, "hydra.job.name", f"{config.hydra.job.name}_rank{rank}")
         HydraConfig.instance().set_config(config)
         JobRuntime.instance().set("name", config.hydra.job.name)
         if self.config_loader is not None:

@@ -52,6 +52,10 @@ class ProcessInfo(Part, frozen=True, kw_only=True):
     """Whether the settings were applied and watched in it."""
     started_at: str | None = None
     host: str | None = None
+    ended_at: str | None = None
+    """Told by ranks only."""
+    error: ErrorInfo | None = None
+    """What it failed with; a rank's failure is its job's."""
 
 
 class SweepLink(Part, frozen=True, kw_only=True):
@@ -172,5 +176,7 @@ class SweepRecord(Part, frozen=True, kw_only=True):
     pid: int = 0
     pid_started_at: float | None = None
     slurm_job_ids: list[str] = []
+    detached: bool = False
+    """Nobody waits for its jobs: they end without this file being told."""
     jobs: list[SweepJob] = []
     findings: list[Finding] = []

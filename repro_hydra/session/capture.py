@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -204,6 +205,29 @@ def processes_of(run: RunRecord, paths: RunPaths | None) -> list[ProcessInfo]:
             except RecordError:
                 continue  # a child that was killed while it wrote; its pid is the file's name
     return [own, *attached]
+
+
+def wait_for_ranks(run: RunRecord, paths: RunPaths, expected: int, limit_s: float = 30.0) -> None:
+    """Let the other ranks finish what they write, before the manifest is made; those that were killed never do.
+
+    Parameters
+    ----------
+    expected : int
+        How many there are, also of those that have not signed in yet.
+    """
+    end = time.monotonic() + limit_s
+    while time.monotonic() < end:
+        ranks = [one for one in processes_of(run, paths)[1:] if one.role.startswith("rank ")]
+        if len(ranks) >= expected and all(rank.ended_at is not None for rank in ranks):
+            return
+        time.sleep(0.05)
+
+
+def failed_by(rank: ProcessInfo) -> dict[str, JSON]:
+    """What a rank's failure changes in ``run.json``."""
+    assert rank.error is not None
+    error = msgspec.structs.replace(rank.error, message=f"{rank.role}: {rank.error.message}")
+    return {"status": "failed", "error": error, "upheld": "no"}
 
 
 class AttachedProcess(msgspec.Struct, frozen=True, kw_only=True):

@@ -104,14 +104,6 @@ def check_options(options: ReproConf) -> list[Finding]:
     findings = weakened(options)
     if options.mode is Mode.strict:
         findings += _not_deterministic(options.determinism)
-    for name in _without_effect(options):
-        findings.append(
-            Finding(
-                id=f"option-without-effect:{name}",
-                severity="blocks",
-                message=f"hydra.callbacks.repro.{name}: this version does not act upon it yet. Leave it out",
-            )
-        )
     return findings
 
 
@@ -161,12 +153,15 @@ def check_sweeper(sweeper: Mapping[str, object] | None) -> list[Finding]:
 _SEEDS_OF_SWEEPERS = ("sampler.seed", "optim.seed", "ax_config.client.random_seed")
 
 
-def _without_effect(options: ReproConf) -> list[str]:
-    """Options of the contract that are accepted and not built yet: better refused than believed."""
-    changed: dict[str, bool] = {
-        "wait": not options.wait,
-    }
-    return [name for name, is_set in changed.items() if is_set]
+def check_single_run(options: ReproConf) -> list[Finding]:
+    """Options that only a sweep acts upon."""
+    if options.wait:
+        return []
+    message = (
+        "hydra.callbacks.repro.wait=false: a single run is not submitted anywhere, it is this very process. "
+        "Leave it out, or make it a sweep: -m hydra/launcher=submitit_slurm"
+    )
+    return [Finding(id="option-without-effect:wait", severity="blocks", message=message)]
 
 
 def check_interpreter(options: ReproConf, *, addresses: bool = True) -> tuple[dict[str, str], list[Finding]]:

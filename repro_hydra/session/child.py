@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import os
+import time
+from collections.abc import Mapping
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from types import TracebackType
 
+import msgspec
+
 from repro_hydra.config import ReproConf
 from repro_hydra.determinism import SettingsWatch
 from repro_hydra.imports import LateImports
+from repro_hydra.record.manifest import write_manifest
 from repro_hydra.record.paths import RunPaths
-from repro_hydra.record.schema import SCHEMA, ProcessInfo
-from repro_hydra.record.store import write_json
+from repro_hydra.record.schema import SCHEMA, ErrorInfo, ProcessInfo, RunRecord
+from repro_hydra.record.store import RecordError, read, update, write_json
 from repro_hydra.record.times import utc_now
 from repro_hydra.seed import choose_seeds, set_numpy, set_python, set_torch
 from repro_hydra.session import process
-from repro_hydra.session.capture import AttachedProcess
+from repro_hydra.session.capture import AttachedProcess, failed_by
+from repro_hydra.session.ending import ending
 from repro_hydra.session.findings import waived_operators
 from repro_hydra.session.plan import Job
 from repro_hydra.session.say import say
@@ -37,6 +43,7 @@ class ChildSession:
         self._job = job
         self._run_dir = run_dir
         self._stack = ExitStack()
+        self._part: tuple[RunPaths, Path, ProcessInfo] | None = None
 
     def __enter__(self) -> ChildSession:
         rank, _ = process.rank_and_world(os.environ)
@@ -64,6 +71,9 @@ class ChildSession:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stack.close()
+        status, info = ending(error)
+        if self._part is not None:
+            self._sign_out(info if status == "failed" else None)
 
     def _sign_in(self, run_dir: Path, rank: int) -> None:
         paths = RunPaths(run_dir)
@@ -73,8 +83,52 @@ class ChildSession:
             started_at=utc_now(),
             host=process.host(),
         )
+        name = (
+            f"{process.host()}-{os.getpid()}" if rank else f"{os.getpid()}"
+        )  # ranks may be on several machines
         try:
             paths.processes.mkdir(exist_ok=True)
-            write_json(paths.processes / f"{os.getpid()}.json", AttachedProcess(schema=SCHEMA, process=info))
+            write_json(paths.processes / f"{name}.json", AttachedProcess(schema=SCHEMA, process=info))
         except OSError as error:
             say(f"process {os.getpid()} could not sign itself into {paths.record}: {error.strerror}")
+            return
+        if rank:
+            self._part = paths, paths.processes / f"{name}.json", info
+
+    def _sign_out(self, error: ErrorInfo | None) -> None:
+        """A rank's failure is its job's, also where rank 0 has ended well before."""
+        assert self._part is not None
+        paths, file, info = self._part
+        ended = msgspec.structs.replace(info, error=error, ended_at=utc_now())
+        try:
+            write_json(file, AttachedProcess(schema=SCHEMA, process=ended), durable=True)
+            # Rank 0 writes its end and then reads the parts; this writes its part and then reads rank 0's end.
+            if error is not None and read(paths.run, RunRecord).status == "completed":
+                update(paths.run, failed_by(ended))
+                write_manifest(paths)
+        except (OSError, RecordError) as problem:
+            say(f"the end of {info.role} could not be recorded ({problem})")
+
+
+def record_of_rank_zero(run_dir: Path, environ: Mapping[str, str], *, limit_s: float = 600.0) -> None:
+    """Wait until rank 0 of this very attempt at a Slurm job has begun its record.
+
+    Raises
+    ------
+    RuntimeError
+        Rank 0 was refused, or did not begin within `limit_s` seconds.
+    """
+    wanted = environ.get("SLURM_JOB_ID"), environ.get("SLURM_RESTART_COUNT")
+    end = time.monotonic() + limit_s
+    while time.monotonic() < end:
+        try:
+            run = read(RunPaths(run_dir).run, RunRecord)
+        except RecordError:
+            run = None
+        if run is not None and (run.slurm.get("job_id"), run.slurm.get("restarts")) == wanted:
+            if run.status == "running":
+                return
+            if run.status != "created":
+                raise RuntimeError(f"rank 0 did not begin ({run.status}); its message says why: {run_dir}")
+        time.sleep(0.05)
+    raise RuntimeError(f"{run_dir}: rank 0 did not begin its record within {limit_s:.0f} s")

@@ -433,6 +433,9 @@ class Session:
             ),
         )
         digest = None
+        failed_ranks = [p for p in capture.processes_of(self.run, paths) if p.error is not None]
+        if status == "completed" and failed_ranks:  # read after this end was written: see ChildSession
+            self._keep("run", lambda: self._save(durable=True, **capture.failed_by(failed_ranks[0])))
         if paths is not None:
             self._keep("vouch", lambda: vouch(paths, self.run.run_id, user_key(os.environ)))
             digest = self._keep("manifest", lambda: write_manifest(paths))

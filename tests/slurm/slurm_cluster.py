@@ -1,0 +1,75 @@
+"""The cluster as its administrator has it: what to ask of it, and how to break it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import psutil
+from doors_project import is_gone, wait_until
+
+NODES = ("n1", "n2")
+SCRIPT = Path(__file__).resolve().parent.parent.parent / "scripts" / "slurm_laptop.sh"
+TIMES = {"hydra.launcher.timeout_min": "60", "hydra.launcher.max_num_timeout": "3"}
+"""Ten minutes and less make submitit take every SIGUSR2 for a time-out."""
+
+
+class Cluster:
+    """Two nodes on this machine."""
+
+    def ask(self, *command: str) -> str:
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.strip()
+
+    def signal(self, job: str, name: str) -> None:
+        self.ask("scancel", f"--signal={name}", job)
+
+    def cancel(self, job: str) -> None:
+        self.ask("scancel", job)
+
+    def cancel_all(self) -> None:
+        self.ask("scancel", f"--user={os.geteuid()}")
+        wait_until(lambda: not self.ask("squeue", "--noheader"), 60)
+
+    # ------------------------------------------------------------------ nodes
+
+    def daemon(self, node: str) -> psutil.Process:
+        home = Path(os.environ["SLURM_CONF"]).parent.parent
+        return psutil.Process(int((home / "run" / f"slurmd.{node}.pid").read_text()))
+
+    def kill_node(self, node: str, *, with_tasks: bool) -> None:
+        """A node that dies whole, or whose daemons alone die and leave the tasks running as orphans."""
+        self.daemon(node).kill()
+        for process in psutil.process_iter(["name", "cmdline"]):
+            if process.info["name"] == "slurmstepd" and self._node_of(process) == node:
+                tasks = process.children(recursive=True)
+                process.kill()
+                for task in tasks if with_tasks else ():
+                    if not is_gone(task.pid):
+                        task.send_signal(signal.SIGKILL)
+
+    def _node_of(self, step: psutil.Process) -> str | None:
+        for process in step.children(recursive=True):
+            try:
+                return process.environ().get("SLURMD_NODENAME")
+            except psutil.Error:
+                continue
+        return None
+
+    def repair(self) -> None:
+        """Every node up and idle, whatever a test did to it."""
+        for node in NODES:
+            if not self._runs(node):
+                subprocess.run([str(SCRIPT), "node", node], check=True, capture_output=True, timeout=60)
+        wait_until(self._all_ready, 60)
+
+    def _runs(self, node: str) -> bool:
+        try:
+            return not is_gone(self.daemon(node).pid)
+        except (OSError, psutil.NoSuchProcess):
+            return False
+
+    def _all_ready(self) -> bool:
+        states = self.ask("sinfo", "-h", "-N", "-p", "main", "-o", "%N %T").splitlines()
+        return all(line.split()[1] in ("idle", "mixed", "allocated") for line in states) and len(states) == 2
