@@ -408,6 +408,10 @@ class Session:
             self._step("finding", id=finding.id, severity=finding.severity, message=finding.message)
         self._step("the run ends", status=status, duration_s=duration_s)
         self._stack.close()
+        if self._paths is not None and self.run.world_size > 1 and status == "completed":
+            # `sbatch --ntasks=2` without `srun` also looks like two ranks, of which there is one.
+            others = self.run.world_size - 1 if "SUBMITIT_EXECUTOR" in os.environ else 0
+            capture.wait_for_ranks(self.run, self._paths, others)
         # A task that only ran is no reason to lose its result: whatever fails from here on becomes a finding.
         if status == "completed":
             self._keep("result", self._write_result)
