@@ -23,6 +23,7 @@ from omegaconf.basecontainer import BaseContainer
 
 from repro_hydra.composed import env_set
 from repro_hydra.determinism.interpreter import initial_environment, variables_not_in_force
+from repro_hydra.inputs.start import begin_job
 from repro_hydra.launcher.anew import TaskFunction, prepare_interpreter, run_at_main
 from repro_hydra.launcher.edited import why_not_reached
 from repro_hydra.launcher.pickling import dumps, loads
@@ -74,6 +75,7 @@ def run_in_this_process(recorded: RecordedTask, start: JobStart, config: DictCon
             assert entered is not None
             program = entered
         prepare_interpreter(program, argv)
+        begin_job()
         try:
             value = run_at_main(program, recorded.identity, run)
         except Exception as caught:  # noqa: BLE001 (the user's own, whatever it is: it goes back to the sweep)
