@@ -119,9 +119,18 @@ def list_command(
         str,
         typer.Option(
             metavar="KEY",
-            help="created_at, started_at (newest first), name, seed, status, duration_s or a metric.",
+            help="created_at, started_at (newest first), name, seed, status, duration_s, a metric, or any recorded "
+            "value: config.KEY, code.commit.",
         ),
     ] = "created_at",
+    reverse: Annotated[bool, typer.Option("--reverse", help="Sort the other way round.")] = False,
+    columns: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME,...",
+            help="Show these recorded values instead: status,config.optimizer.lr,result.accuracy,run.host.",
+        ),
+    ] = None,
     where: Where = None,
     limit: Annotated[int | None, typer.Option(metavar="N", min=1, help="Show this many at the most.")] = None,
     json: Json = False,
@@ -130,7 +139,16 @@ def list_command(
     from repro_hydra.cli import list_runs
 
     with told_plainly("list"):
-        list_runs.run(roots or [], where=where, sort=sort, limit=limit, json=json)
+        chosen = [name.strip() for name in (columns or "").split(",") if name.strip()]
+        list_runs.run(
+            roots or [],
+            where=where,
+            sort=sort,
+            reverse=reverse,
+            limit=limit,
+            columns=chosen,
+            json=json,
+        )
 
 
 @app.command("show")

@@ -6,26 +6,31 @@ import os
 import platform
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from repro_hydra.cli.errors import UserError
 from repro_hydra.cli.output import default_roots, folders, now, print_json, shorten_home
-from repro_hydra.record.find import RunHead, read_head, read_result, read_sweep_id, walk
+from repro_hydra.record.find import RunHead
+from repro_hydra.record.index import Entry, RecordIndex, without_collector
 from repro_hydra.record.paths import RunPaths
-from repro_hydra.record.schema import JSON, ConfigRecord, RunRecord
+from repro_hydra.record.schema import JSON, RunRecord
 from repro_hydra.record.store import RecordError, read
 from repro_hydra.record.values import from_json_number
-from repro_hydra.record.where import RunValues, Where, WhereError, parse_where
-from repro_hydra.sweep.configuration import flatten
+from repro_hydra.record.where import SCALARS, RunValues, Where, WhereError, is_name, parse_where
+from repro_hydra.sweep.configuration import file_leaves, flatten
 from repro_hydra.sweep.table import Column, clean, lay_out
 
 SORT_KEYS = ("created_at", "started_at", "name", "seed", "status", "duration_s")
-"""What every run can be sorted by; the metrics of the runs come on top."""
+"""What every run can be sorted by; metrics and every other recorded value come on top."""
 
 DAMAGED = "damaged"
 """Shown in place of a status, for what looks like a record and cannot be read as one."""
 
 _TIMES = ("created_at", "started_at")
+_OF_THE_HEAD = (
+    "run_id", "name", "tags", "mode", "upheld", "seed", "created_at", "started_at", "duration_s"
+)  # fmt: skip
 _MOST_METRICS = 3
 _STATUS_STYLES = {
     "completed": "32",
@@ -55,7 +60,10 @@ def list_runs(
     *,
     where: Where | None = None,
     sort: str = "created_at",
+    reverse: bool = False,
     limit: int | None = None,
+    columns: Sequence[str] = (),
+    index: RecordIndex | None = None,
 ) -> list[dict[str, JSON]]:
     """The runs below `roots`, as `repro-hydra list --json` has them.
 
@@ -66,99 +74,143 @@ def list_runs(
     where : Where, optional
         Which of them; damaged records are told all the same.
     sort : str
-        One of `SORT_KEYS`, or a metric. Times put the newest first, the rest the smallest; what has no such
-        value comes last, and damaged records after that.
+        One of `SORT_KEYS`, a metric, or any recorded value by its name: ``config.KEY``, ``code.commit``. Times put
+        the newest first, the rest the smallest; what has no such value comes last, and damaged records after that.
+    reverse : bool
+        The other way round, with those that have no value still last.
     limit : int, optional
         How many to keep, after sorting.
+    columns : sequence of str
+        Recorded values that each item gets as ``values``.
+    index : RecordIndex, optional
+        Where what was read is kept for the next time.
 
     Raises
     ------
     UserError
-        Nothing can be sorted by `sort`, or no run has what `where` asks for.
+        Nothing can be sorted by `sort`, no run has what `where` asks for, or none has one of `columns`.
     """
-    heads: list[tuple[str, RunHead]] = []
-    damaged: list[dict[str, JSON]] = []
-    for located in walk(roots):
-        try:
-            if located.kind == "run":
-                heads.append((located.dir, read_head(located.dir)))
-            elif located.kind == "sweep":
-                read_sweep_id(located.dir)  # shown by its jobs; a damaged plan is told
-            else:
-                damaged.append(_document(located.dir, None, located.problem))
-        except RecordError as error:
-            damaged.append(_document(located.dir, None, str(error)))
-    damaged.sort(key=lambda item: str(item["dir"]))
+    index = index or RecordIndex()
+    with without_collector():
+        entries = list(index.runs(roots))
+    found = _Listing(index, entries)
     if where is not None:
-        heads = _selected(heads, where)
-    if sort in SORT_KEYS:
-        heads.sort(key=lambda item: (item[1].created_at, item[0]), reverse=True)
-        heads.sort(
-            key=lambda item: _sort_key(getattr(item[1], sort), newest=sort in _TIMES), reverse=sort in _TIMES
+        found.select(where)
+    found.sort(sort, reverse=reverse)
+    listed = found.documents(limit, columns)
+    index.save()
+    return listed
+
+
+class _Listing:
+    """The records that were found, and what of them is asked for."""
+
+    def __init__(self, index: RecordIndex, entries: Sequence[Entry]) -> None:
+        self._index = index
+        self._runs = [entry for entry in entries if entry.head is not None]
+        self._damaged = sorted((e for e in entries if e.head is None), key=lambda entry: entry.dir)
+        self._statuses: dict[str, str] = {}
+
+    def values(self, entry: Entry, *, config: bool) -> RunValues:
+        assert entry.head is not None
+        fields = {name: getattr(entry.head, name) for name in _OF_THE_HEAD}
+        return RunValues(
+            {**fields, "status": self.status(entry), "dir": entry.dir},
+            flatten(self._index.config(entry)) if config else {},
+            entry.result or {},
+            partial(file_leaves, entry.dir),
         )
-        kept = heads if limit is None else heads[:limit]
-        runs = [_read_rest(directory, head) for directory, head in kept]
-    else:
-        runs = _by_metric([_read_rest(directory, head) for directory, head in heads], sort)
-    return [*runs, *damaged][:limit]
+
+    def status(self, entry: Entry) -> str:
+        """As it is shown: a run whose process is gone is not running."""
+        assert entry.head is not None
+        status = entry.head.status
+        if status not in ("created", "running"):
+            return status
+        if entry.dir not in self._statuses:
+            from repro_hydra.record.status import shown_status  # brings psutil
+
+            try:
+                run = read(RunPaths(Path(entry.dir)).run, RunRecord)
+                self._statuses[entry.dir] = shown_status(run, host=platform.node(), now=now())
+            except RecordError as error:
+                entry.problem = str(error)
+                return status
+        return self._statuses[entry.dir]
+
+    def select(self, where: Where) -> None:
+        kept = []
+        missing = set(where.unknown_names([]))
+        with_config = any(name.startswith("config.") for name in where.names)
+        for entry in self._runs:
+            values = self.values(entry, config=with_config)
+            if missing:
+                missing &= set(where.unknown_names([values]))
+            if where.selects(values):
+                kept.append(entry)
+        if self._runs and missing:
+            names = ", ".join(name for name in where.names if name in missing)
+            raise UserError(f"--where {where.text!r}: none of the {len(self._runs)} runs has {names}")
+        self._runs = kept
+
+    def sort(self, by: str, *, reverse: bool) -> None:
+        newest = by in _TIMES
+        self._runs.sort(key=lambda entry: (_head(entry).created_at, entry.dir), reverse=True)
+        if by == "created_at" and not reverse:
+            return
+        values = self._values_of(by)
+        if values is None:
+            metrics = sorted({key for entry in self._runs for key in entry.result or {}})
+            expected = ", ".join([*SORT_KEYS, *metrics])
+            raise UserError(
+                f"--sort: expected one of {expected}, or a recorded value such as config.KEY, found {by!r}"
+            )
+        descending = newest is not reverse
+        self._runs.sort(
+            key=lambda entry: _sort_key(values[entry.dir], descending=descending), reverse=descending
+        )
+
+    def _values_of(self, name: str) -> dict[str, JSON] | None:
+        """The value called `name` of each run; None where it is the name of nothing that a run has."""
+        if not is_name(name):
+            if self._runs and not any(name in (entry.result or {}) for entry in self._runs):
+                return None
+            return {entry.dir: (entry.result or {}).get(name) for entry in self._runs}
+        with_config = name.startswith("config.")
+        values = {entry.dir: self.values(entry, config=with_config).get(name) for entry in self._runs}
+        nothing = bool(values) and all(value is None for value in values.values())
+        return None if nothing and name not in SCALARS else values
+
+    def documents(self, limit: int | None, columns: Sequence[str]) -> list[dict[str, JSON]]:
+        runs = self._runs[:limit]
+        shown = {name: self._values_of(name) for name in columns}
+        unknown = [name for name, values in shown.items() if values is None]
+        if unknown:
+            raise UserError(f"--columns: none of the {len(self._runs)} runs has {', '.join(unknown)}")
+        listed = []
+        for entry in runs:
+            document = _document(
+                entry.dir, entry.head, entry.problem, status=self.status(entry), result=entry.result
+            )
+            document["problem"] = entry.problem  # asking for the status may have found one
+            if columns:
+                document["values"] = {name: (values or {})[entry.dir] for name, values in shown.items()}
+            listed.append(document)
+        return [*listed, *(_document(e.dir, None, e.problem) for e in self._damaged)][:limit]
 
 
-def _selected(heads: list[tuple[str, RunHead]], where: Where) -> list[tuple[str, RunHead]]:
-    kept: list[tuple[str, RunHead]] = []
-    missing = set(where.unknown_names([]))
-    with_config = any(name.startswith("config.") for name in where.names)
-    for directory, head in heads:
-        listed = _read_rest(directory, head)
-        fields = {**listed, "created_at": head.created_at}
-        values = RunValues(fields, _config_of(directory) if with_config else {}, listed["result"])
-        if missing:
-            missing &= set(where.unknown_names([values]))
-        if where.selects(values):
-            kept.append((directory, head))
-    if heads and missing:
-        names = ", ".join(name for name in where.names if name in missing)
-        raise UserError(f"--where {where.text!r}: none of the {len(heads)} runs has {names}")
-    return kept
+def _head(entry: Entry) -> RunHead:
+    assert entry.head is not None
+    return entry.head
 
 
-def _config_of(directory: str) -> dict[str, JSON]:
-    try:
-        return flatten(read(RunPaths(Path(directory)).config, ConfigRecord).resolved)
-    except RecordError:
-        return {}  # it left none, or a damaged one: nothing is known of it
-
-
-def _by_metric(runs: list[dict[str, JSON]], name: str) -> list[dict[str, JSON]]:
-    if runs and not any(name in run["result"] for run in runs):
-        metrics = sorted({key for run in runs for key in run["result"]})
-        raise UserError(f"--sort: expected one of {', '.join([*SORT_KEYS, *metrics])}, found {name!r}")
-    return sorted(runs, key=lambda run: _sort_key(run["result"].get(name)))
-
-
-def _sort_key(value: JSON, *, newest: bool = False) -> tuple[bool, int, float, str]:
-    """Numbers before words before nothing; `newest` when the order is going to be reversed."""
+def _sort_key(value: JSON, *, descending: bool = False) -> tuple[bool, int, float, str]:
+    """Numbers before words before nothing; `descending` when the order is going to be reversed."""
     absent = value is None
     number = from_json_number(value)
     if number is None or number != number:  # NaN has no order
-        return absent is not newest, 1, 0.0, "" if absent else str(value)
-    return newest, 0, number, ""
-
-
-def _read_rest(directory: str, head: RunHead) -> dict[str, JSON]:
-    """The listed fields of a run; what of it cannot be read is told in ``problem``."""
-    problem = None
-    result: dict[str, JSON] | None = None
-    status: str = head.status
-    try:
-        if status in ("created", "running"):
-            from repro_hydra.record.status import shown_status  # brings psutil
-
-            run = read(RunPaths(Path(directory)).run, RunRecord)
-            status = shown_status(run, host=platform.node(), now=now())
-        result = read_result(directory)
-    except RecordError as error:
-        problem = str(error)
-    return _document(directory, head, problem, status=status, result=result)
+        return absent is not descending, 1 - descending, 0.0, "" if absent else str(value)
+    return descending, int(descending), number, ""
 
 
 def _document(
@@ -185,19 +237,28 @@ def _document(
     }
 
 
-def run(roots: list[Path], *, where: str | None, sort: str, limit: int | None, json: bool) -> None:
+def run(
+    roots: list[Path],
+    *,
+    where: str | None,
+    sort: str,
+    reverse: bool = False,
+    limit: int | None,
+    columns: Sequence[str] = (),
+    json: bool,
+) -> None:
     """The command."""
     try:
         selection = None if where is None else parse_where(where)
     except WhereError as error:
         raise UserError(str(error)) from None
     chosen = folders(roots) if roots else default_roots()
-    listed = list_runs(chosen, where=selection, sort=sort, limit=limit)
+    listed = list_runs(chosen, where=selection, sort=sort, reverse=reverse, limit=limit, columns=columns)
     if json:
         print_json(listed)
         return
     if listed:
-        sys.stdout.write(_table(listed))
+        sys.stdout.write(_table(listed, columns))
         sys.stdout.flush()
     elif selection is not None and list_runs(chosen, limit=1):
         print(f"No run for which this holds: {selection.text}", file=sys.stderr)
@@ -211,7 +272,7 @@ def run(roots: list[Path], *, where: str | None, sort: str, limit: int | None, j
             print(f"{DAMAGED}: {clean(item['problem'])}", file=sys.stderr)
 
 
-def _table(runs: Sequence[dict[str, JSON]]) -> str:
+def _table(runs: Sequence[dict[str, JSON]], columns: Sequence[str] = ()) -> str:
     width, colour = None, False
     if sys.stdout.isatty():
         from rich.console import Console  # knows the terminal's width, NO_COLOR and the like
@@ -221,6 +282,21 @@ def _table(runs: Sequence[dict[str, JSON]]) -> str:
         console = Console()
         width, colour = console.width, is_coloured(console)
     cwd = os.getcwd()  # noqa: PTH109 (once, not for each run)
+    if columns:
+        chosen = [
+            Column("run"),
+            *(Column(name, right=_is_numeric(runs, name)) for name in columns),
+            _COLUMNS[-1],
+        ]
+        rows: list[tuple[str, ...]] = [
+            (
+                (item["run_id"] or "-")[:8],
+                *(_words(item.get("values", {}).get(name)) for name in columns),
+                shorten_home(item["dir"], cwd),
+            )
+            for item in runs
+        ]
+        return lay_out(chosen, rows, width=width, colour=colour)
     rows = [
         (
             (item["run_id"] or "-")[:8],
@@ -239,9 +315,20 @@ def _table(runs: Sequence[dict[str, JSON]]) -> str:
     return lay_out(_COLUMNS, rows, width=width, colour=colour)
 
 
+def _is_numeric(runs: Sequence[dict[str, JSON]], name: str) -> bool:
+    values = [item.get("values", {}).get(name) for item in runs]
+    return any(value is not None for value in values) and all(
+        value is None or from_json_number(value) is not None for value in values
+    )
+
+
+def _words(value: JSON) -> str:
+    return "" if value is None else f"{value:.5g}" if isinstance(value, float) else str(value)
+
+
 def _result_words(result: dict[str, JSON]) -> str:
     words = []
     for key, value in list(result.items())[:_MOST_METRICS]:
-        words.append(f"{key}={value:.5g}" if isinstance(value, float) else f"{key}={value}")
+        words.append(f"{key}={_words(value)}")
     more = len(result) - _MOST_METRICS
     return " ".join(words) + (f" and {more} more" if more > 0 else "")

@@ -24,7 +24,7 @@ Kind = Literal["run", "sweep", "damaged"]
 MIN_PREFIX = 4
 """Hex digits that a shortened run id must have at least."""
 
-_NOT_ENTERED = frozenset(
+NOT_ENTERED = frozenset(
     {".git", ".venv", "node_modules", "site-packages", "__pycache__", ".hydra", f"{RECORD_DIR}-earlier"}
 )
 _RUN_FILE = f"/{RECORD_DIR}/run.json"
@@ -107,7 +107,7 @@ def _walk(shown: str, real: str, seen: set[str]) -> Iterator[Located]:
         for name in names:
             if name == RECORD_DIR:
                 yield from _records_of(here)
-            elif name not in _NOT_ENTERED:
+            elif name not in NOT_ENTERED:
                 pending.append(f"{here}/{name}")
 
 

@@ -29,9 +29,11 @@ SCALARS = (
     "started_at",
     "duration_s",
 )
-"""The names that stand for a field of the run; ``config.…`` and ``result.…`` come on top."""
-SPACES = ("config", "result")
-OUTCOMES = frozenset({"result", "status", "upheld", "duration_s"})
+"""The names that stand for a field of the run; ``config.…``, ``result.…`` and those of files come on top."""
+FILES = ("run", "code", "environment", "determinism", "data")
+"""Files of a record, whose every value can be asked for: ``run.peak_memory_bytes``, ``code.commit``."""
+SPACES = ("config", "result", *FILES)
+OUTCOMES = frozenset({"result", "run", "status", "upheld", "duration_s"})
 """What is known only once a run was made: a selection by it is no fair sample of the seeds."""
 
 _EXAMPLE = "config.optimizer.lr<0.1 and status=='completed'"
@@ -67,6 +69,19 @@ class RunValues:
     config: Mapping[str, JSON] = field(default_factory=dict)
     """Leaves by dotted key."""
     result: Mapping[str, JSON] = field(default_factory=dict)
+    file: Callable[[str], Mapping[str, JSON]] | None = None
+    """The leaves of one of `FILES`, read when they are asked for."""
+
+    def get(self, name: str) -> JSON:
+        """What `name` stands for; None where the run does not have it."""
+        value = _lookup(name, self)
+        return None if value is _ABSENT else value
+
+
+def is_name(text: str) -> bool:
+    """Whether `text` can stand for a value of a run."""
+    first, _, rest = text.partition(".")
+    return text in SCALARS or (first in SPACES and bool(rest))
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +126,9 @@ def parse_where(text: str) -> Where:
     """Read an expression.
 
     Comparisons (``== != < <= > >= in``, ``not in``, ``is``, chained ones too), ``and``, ``or``, ``not``, numbers,
-    strings, lists, and the names of a run: ``status``, ``seed``, ``config.KEY``, ``result.METRIC``, the latter two
-    also as ``result['a metric']``. Nothing else: no calls, no arithmetic.
+    strings, lists, and the names of a run: ``status``, ``seed``, ``config.KEY``, ``result.METRIC`` (also as
+    ``result['a metric']``), and every value of a record's files: ``code.commit``. Nothing else: no calls, no
+    arithmetic.
 
     Raises
     ------
@@ -192,8 +208,8 @@ def _no_such_name(name: str, text: str) -> WhereError:
     near = difflib.get_close_matches(name, SCALARS, n=1)
     hint = f" Did you mean {near[0]}, config.{name} or result.{name}?" if near else ""
     return WhereError(
-        f"--where {text!r}: expected {', '.join(SCALARS)}, config.KEY or result.METRIC, found {name!r}."
-        + (hint or f" Write config.{name} or result.{name}")
+        f"--where {text!r}: expected {', '.join(SCALARS)}, config.KEY, result.METRIC or FILE.KEY of "
+        f"{', '.join(FILES)}, found {name!r}." + (hint or f" Write config.{name} or result.{name}")
     )
 
 
@@ -293,5 +309,7 @@ def _lookup(name: str, run: RunValues) -> Any:
         return run.config.get(key, _ABSENT)
     if space == "result":
         return run.result.get(key, _ABSENT)
+    if space in FILES and key:
+        return run.file(space).get(key, _ABSENT) if run.file is not None else _ABSENT
     value = run.fields.get(name)
     return _ABSENT if value is None and name not in ("seed", "name") else value

@@ -6,6 +6,7 @@ import platform
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,7 +17,7 @@ from repro_hydra.record.paths import RECORD_DIR, RunPaths, SweepPaths
 from repro_hydra.record.schema import JSON, RunRecord, ShownStatus, Status, SweepLink, SweepRecord, Upheld
 from repro_hydra.record.store import RecordError, read
 from repro_hydra.record.where import RunValues, Where, WhereError
-from repro_hydra.sweep.configuration import Leaves, configuration, flatten, identity
+from repro_hydra.sweep.configuration import Leaves, configuration, file_leaves, flatten, identity
 
 DEFAULT_SEED_KEY = "seed"
 
@@ -264,6 +265,7 @@ class _Reader:
             {**fields, "status": status, "dir": directory},
             flatten(config.resolved) if config is not None else {},
             result or {},
+            partial(file_leaves, directory),
         )
         if self._never_seen:
             self._never_seen &= set(self._where.unknown_names([values]))

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from repro_hydra.record.paths import RECORD_DIR
 from repro_hydra.record.schema import JSON
+from repro_hydra.record.store import RecordError, read_raw
 
 Leaves = dict[str, Any]
 """Dotted key to value; a list is one value."""
@@ -32,6 +35,14 @@ def flatten(config: JSON) -> Leaves:
     if isinstance(config, dict):
         _flatten_into(leaves, "", config)
     return leaves
+
+
+def file_leaves(directory: str, name: str) -> Leaves:
+    """The leaves of one of a record's files (``run``, ``code``, …); empty where it left none that can be read."""
+    try:
+        return flatten(read_raw(Path(directory, RECORD_DIR, f"{name}.json")))
+    except RecordError:
+        return {}
 
 
 def _flatten_into(leaves: Leaves, prefix: str, node: Mapping[str, Any]) -> None:

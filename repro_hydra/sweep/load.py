@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
@@ -15,7 +16,14 @@ from repro_hydra.record.schema import JSON, ConfigRecord, RunRecord
 from repro_hydra.record.store import RecordError, read
 from repro_hydra.record.values import from_json_number
 from repro_hydra.record.where import RunValues, parse_where
-from repro_hydra.sweep.configuration import Leaves, configuration, flatten, identity, varying_keys
+from repro_hydra.sweep.configuration import (
+    Leaves,
+    configuration,
+    file_leaves,
+    flatten,
+    identity,
+    varying_keys,
+)
 from repro_hydra.sweep.steps import Curve, read_curve
 from repro_hydra.sweep.wording import config_words
 
@@ -248,6 +256,7 @@ def load_runs(*roots: str | os.PathLike[str], where: str | None = None) -> Loade
             {name: getattr(run.record, name) for name in (*_SHOWN, "tags", "created_at")} | {"dir": run.dir},
             flatten(run.config),
             run.result,
+            partial(file_leaves, run.dir),
         )
         if expression is None or expression.selects(values):
             runs.setdefault(run.record.run_id, run)

@@ -405,3 +405,53 @@ def test_looking_at_records_imports_nothing_heavy(tmp_path: Path) -> None:
     )
     done = program("-c", code)
     assert done.returncode == 0, done.stderr
+
+
+class TestColumns:
+    """`list --columns`, and sorting by whatever is recorded."""
+
+    @pytest.fixture(autouse=True)
+    def runs(self, tmp_path: Path) -> None:
+        for name, lr, loss in (("a", 0.1, 3), ("b", 0.3, 1), ("c", 0.2, None)):
+            make_run(
+                tmp_path / "o" / name,
+                config={"optimizer": {"lr": lr}},
+                result=None if loss is None else {"loss": loss},
+                code={"commit": name * 40},
+            )
+
+    def test_any_recorded_value_is_a_column(self, tmp_path: Path) -> None:
+        columns = "config.optimizer.lr,loss,code.commit,run.host,status"
+        listed = document(
+            "list", tmp_path / "o", "--columns", columns, "--sort", "config.optimizer.lr", "--json"
+        )
+        assert [item["values"]["config.optimizer.lr"] for item in listed] == [0.1, 0.2, 0.3]
+        assert [item["values"]["loss"] for item in listed] == [3, None, 1]
+        assert listed[0]["values"]["code.commit"] == "a" * 40
+        assert listed[0]["values"]["run.host"] == "elsewhere"
+        assert set(listed[0]) >= LIST_KEYS
+        table = call("list", tmp_path / "o", "--columns", columns).stdout.splitlines()
+        assert table[0].split() == ["run", *columns.split(","), "directory"]
+        assert len(table) == 4
+
+    def test_the_other_way_round(self, tmp_path: Path) -> None:
+        """What has no value stays last in both directions."""
+        for options, expected in (([], "bac"), (["--reverse"], "abc")):
+            listed = document("list", tmp_path / "o", "--sort", "loss", *options, "--json")
+            assert "".join(Path(item["dir"]).name for item in listed) == expected
+        listed = document("list", tmp_path / "o", "--sort", "code.commit", "--reverse", "--json")
+        assert "".join(Path(item["dir"]).name for item in listed) == "cba"
+
+    def test_selection_by_a_file_of_the_record(self, tmp_path: Path) -> None:
+        where = f"code.commit=='{'b' * 40}' and run.host=='elsewhere'"
+        (item,) = document("list", tmp_path / "o", "--where", where, "--json")
+        assert Path(item["dir"]).name == "b"
+        assert "none of the 3 runs has code.nothing" in refused(
+            2, "list", tmp_path / "o", "--where", "code.nothing==1"
+        )
+
+    def test_misuse(self, tmp_path: Path) -> None:
+        assert "none of the 3 runs has config.nothing" in refused(
+            2, "list", tmp_path / "o", "--columns", "config.nothing"
+        )
+        assert "expected one of" in refused(2, "list", tmp_path / "o", "--sort", "config.nothing")
