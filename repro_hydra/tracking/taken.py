@@ -61,8 +61,11 @@ def _wandb(self: Any, data: Mapping[str, Any], step: Any = None, *_: Any, **__: 
 
 
 def _lightning(self: Any, metrics: Mapping[str, Any], step: Any = None, *_: Any, **__: Any) -> Any:
-    given = step if step is not None else getattr(self.trainer, "global_step", None)
-    return _flat(metrics), given
+    given = step if step is not None else metrics.get("step")
+    if given is None:  # as it chooses the step for its own loggers, which is one less than `global_step`
+        loop = getattr(getattr(self.trainer, "fit_loop", None), "epoch_loop", None)
+        given = getattr(loop, "_batches_that_stepped", getattr(self.trainer, "global_step", None))
+    return {name: value for name, value in _flat(metrics).items() if name != "step"}, given
 
 
 def _trainer(self: Any, logs: Mapping[str, Any], *_: Any, **__: Any) -> Any:
