@@ -65,7 +65,9 @@ class SeedConf:
     torch: int | None = None
     cuda: int | None = None
     rank_offset: bool = False
-    """Give rank r the seed ``seed + r``, as many scripts do. Off: every rank is seeded alike."""
+    """Give rank r the seed ``seed + r``, as many scripts do. Off: one that no other rank and no other seed has."""
+    ranks_alike: bool = False
+    """Give every rank the same seed."""
 
 
 @dataclass
@@ -272,7 +274,12 @@ DETERMINISM_OPTIONS = {
         torch=TorchDeterminism.off, threads=None, interpreter=False, precision=Precision.own
     ),
 }
-SEED_OPTIONS = {"default": SeedConf(), "off": SeedConf(set=False), "rank_offset": SeedConf(rank_offset=True)}
+SEED_OPTIONS = {
+    "default": SeedConf(),
+    "off": SeedConf(set=False),
+    "rank_offset": SeedConf(rank_offset=True),
+    "ranks_alike": SeedConf(ranks_alike=True),
+}
 ENVIRONMENT_OPTIONS = {"default": EnvironmentConf()}
 DATA_OPTIONS = {"default": DataConf()}
 CODE_OPTIONS = {"default": CodeConf(), "off": CodeConf(capture=False)}

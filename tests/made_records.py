@@ -26,6 +26,7 @@ def make_run(
     error: str | None = None,
     code: dict[str, Any] | None = None,
     packages: str | None = None,
+    rank_offset: bool = False,
     **fields: Any,
 ) -> Path:
     """One run's record in `directory`; `fields` are those of ``run.json``."""
@@ -54,7 +55,7 @@ def make_run(
             resolved=whole,
             unresolved=unresolved if unresolved is not None else whole,
             overrides=values["overrides"],
-            repro={"seed": {"key": seed_key}},
+            repro={"seed": {"key": seed_key, "rank_offset": rank_offset}},
         ),
     )
     if values["status"] == "completed" and result is not None:

@@ -6,22 +6,23 @@ import random
 import sys
 
 from repro_hydra.imports import is_imported
-from repro_hydra.seed.choose import ChosenSeeds, check_seed
+from repro_hydra.seed.choose import MAX_SEED, ChosenSeeds, check_seed, rank_seed
+from repro_hydra.seed.wide import numpy_words, python_key, seed_torch_generator
 
 SeedsSet = dict[str, "int | None"]
 """Library to the seed that is in force in it; None where the library (or a device) is not there."""
 
 
-def seed_everything(seed: int, *, rank: int | None = None) -> SeedsSet:
+def seed_everything(seed: int, *, rank: int = 0) -> SeedsSet:
     """Seed Python, NumPy's global generator, and torch on every device, as far as they are imported.
 
     Parameters
     ----------
     seed : int
         From 0 to 2**32 - 1.
-    rank : int, optional
-        Added to the seed where given. Seed 0 on rank 1 is then seed 1 on rank 0: a sweep over seeds whose
-        repeats have several ranks is not a sweep of independent repeats.
+    rank : int
+        Each rank of a seed gets numbers that no other rank and no other seed gets (`rank_seed`); rank 0 those of
+        the seed itself. The common ``seed + rank`` gives rank 1 of seed 0 what rank 0 of seed 1 has.
 
     Returns
     -------
@@ -31,28 +32,28 @@ def seed_everything(seed: int, *, rank: int | None = None) -> SeedsSet:
     Raises
     ------
     SeedError
-        For a seed that is negative, too large or no integer.
+        For a seed or a rank that is negative, too large or no integer.
     """
-    value = check_seed(seed)
-    if rank is not None:
-        value = check_seed(value + rank, "seed + rank")
-    chosen = ChosenSeeds(seed=value, python=value, numpy=value, torch=value, cuda=value, defaulted=False)
+    value = rank_seed(check_seed(seed), check_seed(rank, "rank"))
+    chosen = ChosenSeeds(seed=seed, python=value, numpy=value, torch=value, cuda=value, defaulted=False)
     set_python(chosen)
     if is_imported("numpy"):
         set_numpy(chosen)
     if is_imported("torch"):
         set_torch(chosen)
+    if is_imported("tensorflow"):
+        set_tensorflow(chosen)
     return read_back(chosen)
 
 
 def set_python(chosen: ChosenSeeds) -> None:
-    random.seed(chosen.python)
+    random.seed(python_key(chosen.python))
 
 
 def set_numpy(chosen: ChosenSeeds) -> None:
     import numpy as np
 
-    np.random.seed(chosen.numpy)
+    np.random.seed(numpy_words(chosen.numpy))
 
 
 def set_torch(chosen: ChosenSeeds) -> None:
@@ -60,15 +61,22 @@ def set_torch(chosen: ChosenSeeds) -> None:
     import torch
 
     torch.manual_seed(chosen.torch)
+    if chosen.torch > MAX_SEED:
+        seed_torch_generator(torch.default_generator, chosen.torch)
     if chosen.cuda != chosen.torch:
         torch.cuda.manual_seed_all(chosen.cuda)
+
+
+def set_tensorflow(chosen: ChosenSeeds) -> None:
+    """Seed TensorFlow's global generator, which takes 64 bits; it has the seed that torch has."""
+    sys.modules["tensorflow"].random.set_seed(chosen.torch)
 
 
 def read_back(chosen: ChosenSeeds) -> SeedsSet:
     """Ask each library which seed it runs with: right after seeding, before anything was drawn."""
     return {
         "python": _read_python(chosen),
-        "numpy": _read_numpy(),
+        "numpy": _read_numpy(chosen),
         "torch": _read_torch(),
         "cuda": _read_cuda(chosen),
     }
@@ -76,10 +84,10 @@ def read_back(chosen: ChosenSeeds) -> SeedsSet:
 
 def _read_python(chosen: ChosenSeeds) -> int | None:
     # Python does not tell its seed: compare with the state that this seed gives.
-    return chosen.python if random.getstate() == random.Random(chosen.python).getstate() else None
+    return chosen.python if random.getstate() == random.Random(python_key(chosen.python)).getstate() else None
 
 
-def _read_numpy() -> int | None:
+def _read_numpy(chosen: ChosenSeeds) -> int | None:
     numpy = sys.modules.get("numpy")
     if numpy is None or not is_imported("numpy"):
         return None
@@ -87,7 +95,11 @@ def _read_numpy() -> int | None:
     state = numpy.random.get_state(legacy=False)
     if state["bit_generator"] != "MT19937" or state["state"]["pos"] != 624:
         return None
-    return int(state["state"]["key"][0])
+    if chosen.numpy <= MAX_SEED:
+        return int(state["state"]["key"][0])
+    # Initialised with an array instead, which cannot be read out of it.
+    other = numpy.random.RandomState(numpy_words(chosen.numpy)).get_state(legacy=False)
+    return chosen.numpy if (other["state"]["key"] == state["state"]["key"]).all() else None
 
 
 def _read_torch() -> int | None:

@@ -27,6 +27,14 @@ class ChosenSeeds:
     """The config had none, so the documented default was taken."""
 
 
+def rank_seed(seed: int, rank: int) -> int:
+    """The seed of one rank: ``seed + rank * 2**32``, which is no other rank's, and no seed of a sweep.
+
+    Rank 0 has the seed itself, so a run has the same numbers alone and as the first of several.
+    """
+    return seed + (rank << 32)
+
+
 def check_seed(value: Any, where: str = "seed") -> int:
     """`value` as a seed.
 
@@ -54,7 +62,7 @@ def choose_seeds(options: SeedConf, configured: Any, *, rank: int = 0) -> Chosen
     configured : Any
         What the user's config holds; None where the key is missing or null.
     rank : int
-        Added to the seed only where `options.rank_offset` asks for it.
+        Decides as `options` say: a seed of its own (`rank_seed`), ``seed + rank``, or the same for all.
 
     Raises
     ------
@@ -64,9 +72,11 @@ def choose_seeds(options: SeedConf, configured: Any, *, rank: int = 0) -> Chosen
     defaulted = configured is None
     base = check_seed(options.default if defaulted else configured, options.key)
     seed = check_seed(base + rank, f"{options.key} + rank") if options.rank_offset else base
+    apart = 0 if options.rank_offset or options.ranks_alike else rank
 
     def own(value: int | None, library: str) -> int:
-        return seed if value is None else check_seed(value, f"hydra.callbacks.repro.seed.{library}")
+        chosen = seed if value is None else check_seed(value, f"hydra.callbacks.repro.seed.{library}")
+        return rank_seed(chosen, apart)
 
     return ChosenSeeds(
         seed=seed,

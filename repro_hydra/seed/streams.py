@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 from blake3 import blake3
 
+from repro_hydra.seed.wide import seed_torch_generator
+
 if TYPE_CHECKING:
     import numpy as np
     import torch
@@ -102,7 +104,9 @@ def rng(name: str, kind: str = "numpy", *, seed: int | None = None) -> Any:
     if kind == "torch":
         import torch
 
-        return torch.Generator().manual_seed(number % 2**63)
+        generator = torch.Generator()
+        seed_torch_generator(generator, number)
+        return generator
     raise ValueError(f"kind: expected numpy, python or torch, found {kind!r}")
 
 

@@ -20,7 +20,7 @@ from repro_hydra.record.paths import RunPaths
 from repro_hydra.record.schema import SCHEMA, ErrorInfo, ProcessInfo, RunRecord
 from repro_hydra.record.store import RecordError, read, update, write_json
 from repro_hydra.record.times import utc_now
-from repro_hydra.seed import choose_seeds, set_numpy, set_python, set_torch
+from repro_hydra.seed import choose_seeds, set_numpy, set_python, set_tensorflow, set_torch
 from repro_hydra.session import process
 from repro_hydra.session.capture import AttachedProcess, failed_by
 from repro_hydra.session.ending import ending
@@ -65,6 +65,7 @@ class ChildSession:
             set_python(chosen)
             late.when_imported("numpy", partial(set_numpy, chosen))
             late.when_imported("torch", partial(set_torch, chosen))
+            late.when_imported("tensorflow", partial(set_tensorflow, chosen))
         return self
 
     def __exit__(

@@ -38,7 +38,16 @@ from repro_hydra.record.store import write_json
 from repro_hydra.record.times import utc_now
 from repro_hydra.record.values import flatten_result
 from repro_hydra.record.vouch import user_key, vouch
-from repro_hydra.seed import ChosenSeeds, SeedError, choose_seeds, read_back, set_numpy, set_python, set_torch
+from repro_hydra.seed import (
+    ChosenSeeds,
+    SeedError,
+    choose_seeds,
+    read_back,
+    set_numpy,
+    set_python,
+    set_tensorflow,
+    set_torch,
+)
 from repro_hydra.seed.streams import streams_of
 from repro_hydra.session import capture, process
 from repro_hydra.session.claim import claim_record
@@ -209,6 +218,7 @@ class Session:
         seed("python", set_python)
         self._late.when_imported("numpy", partial(seed, "numpy", set_numpy))
         self._late.when_imported("torch", partial(seed, "torch", set_torch))
+        self._late.when_imported("tensorflow", partial(seed, "tensorflow", set_tensorflow))
         self._save(seeds=self._seeds)
         if self._audit is not None:
             self._audit.began({chosen.seed, chosen.python, chosen.numpy, chosen.torch, chosen.cuda})
@@ -607,7 +617,7 @@ class Session:
             return None
 
 
-_SEEDED = {"python": ("python",), "numpy": ("numpy",), "torch": ("torch", "cuda")}
+_SEEDED = {"python": ("python",), "numpy": ("numpy",), "torch": ("torch", "cuda"), "tensorflow": ()}
 
 
 def _plain(value: Any) -> JSON:

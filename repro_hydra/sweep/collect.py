@@ -36,6 +36,9 @@ class RunFacts:
     upheld: Upheld
     seed: JSON
     seed_key: str
+    rank_offset: bool
+    """Rank r of it had the seed ``seed + r``."""
+    world_size: int
     overrides: list[str]
     sweep_id: str | None
     job_num: int | None
@@ -86,6 +89,7 @@ class _Run(msgspec.Struct, frozen=True, kw_only=True):
     status: Status
     upheld: Upheld = "not_promised"
     seed: JSON = None
+    world_size: int = 1
     created_at: str
     started_at: str | None = None
     duration_s: float | None = None
@@ -224,6 +228,8 @@ class _Reader:
                 upheld=run.upheld,
                 seed=run.seed,
                 seed_key=_seed_key(config),
+                rank_offset=_rank_offset(config),
+                world_size=run.world_size,
                 overrides=run.overrides,
                 sweep_id=run.sweep.id if run.sweep else None,
                 job_num=run.sweep.job_num if run.sweep else None,
@@ -319,6 +325,10 @@ def _read_if_there(path: str, decode: Callable[[bytes], T]) -> T | None:
 def _seed_key(config: _Config | None) -> str:
     key = config.repro.seed.get("key") if config is not None and config.repro is not None else None
     return key if isinstance(key, str) and key else DEFAULT_SEED_KEY
+
+
+def _rank_offset(config: _Config | None) -> bool:
+    return config is not None and config.repro is not None and config.repro.seed.get("rank_offset") is True
 
 
 def _code_identity(code: _Code | None) -> str | None:

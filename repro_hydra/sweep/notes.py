@@ -44,6 +44,7 @@ def notes_of_runs(runs: Sequence[RunFacts]) -> list[str]:
             f"seeds that were run more than once: {_some(repeated)}; such runs are not independent, so the "
             "interval is too narrow"
         )
+    notes += _notes_of_ranks(runs)
     not_upheld = [run for run in runs if run.upheld == "no"]
     if not_upheld:
         notes.append(f"{len(not_upheld)} of {_count(len(runs), 'run')} not upheld: {_seeds(not_upheld)}")
@@ -53,6 +54,17 @@ def notes_of_runs(runs: Sequence[RunFacts]) -> list[str]:
     ignored = equal_weights(Repeat(Path(run.dir), run.seed, run.result) for run in runs)
     notes += [told(equal) for equal in ignored]
     return [*notes, *differences_of_runs(runs), *_unknown_of_runs(runs)]
+
+
+def _notes_of_ranks(runs: Sequence[RunFacts]) -> list[str]:
+    """With ``seed + rank``, rank 1 of one seed draws what rank 0 of the next one draws."""
+    offset = [run for run in runs if run.rank_offset]
+    if not offset or len(runs) < 2:
+        return []
+    what = "rank 1 of seed 0 draws what rank 0 of seed 1 draws (seed.rank_offset)"
+    if all(run.world_size == 1 for run in offset):
+        return [f"independent repeats only if each run had one rank, as recorded: {what}"]
+    return [f"the repeats are not independent, so the interval is too narrow: {what}"]
 
 
 def differences_of_runs(runs: Sequence[RunFacts]) -> list[str]:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -37,15 +38,13 @@ def _states() -> Iterator[None]:
     np.random.set_state(legacy)
 
 
-def run_python(source: str) -> dict[str, object]:
+def run_python(source: str) -> Any:
     """What a fresh interpreter prints as JSON on its last line."""
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(source)], capture_output=True, text=True, timeout=100
     )
     assert done.returncode == 0, done.stderr
-    answer = json.loads(done.stdout.splitlines()[-1])
-    assert isinstance(answer, dict)
-    return answer
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 @given(st.integers(0, MAX_SEED))
@@ -92,11 +91,51 @@ def test_a_generator_that_was_drawn_from_has_no_seed_to_read() -> None:
     assert read_back(chosen)["numpy"] is None
 
 
-def test_the_rank_is_added_where_given() -> None:
-    """`seed_everything(seed, rank=r)` is `seed_everything(seed + r)`."""
-    assert seed_everything(5, rank=2)["numpy"] == 7
-    with pytest.raises(SeedError, match=r"seed \+ rank"):
-        seed_everything(MAX_SEED, rank=1)
+def test_each_rank_has_numbers_that_no_other_rank_and_no_other_seed_has() -> None:
+    """In each library, where `seed + rank` would repeat itself; rank 0 has those of the seed alone."""
+    answer = run_python(
+        """
+        import json, random
+        import numpy as np, torch
+        from repro_hydra.seed import seed_everything
+
+        def draws(seed, rank):
+            back = seed_everything(seed, rank=rank)
+            assert back["python"] == back["numpy"] == back["torch"] == seed + rank * 2**32, back
+            return random.random(), float(np.random.rand()), float(torch.rand(1, dtype=torch.float64))
+
+        pairs = [(seed, rank) for seed in range(5) for rank in range(4)]
+        seen = [draws(*pair) for pair in pairs]
+        again = [draws(*pair) for pair in pairs]
+        random.seed(3); np.random.seed(3); torch.manual_seed(3)
+        plain = (random.random(), float(np.random.rand()), float(torch.rand(1, dtype=torch.float64)))
+        cut_off = [float(torch.rand(1, generator=torch.Generator().manual_seed(s))) for s in (5, 5 + 2**32)]
+        print(json.dumps({"distinct": [len(set(column)) for column in zip(*seen)], "again": seen == again,
+                          "rank 0": draws(3, 0) == plain, "torch cuts off": cut_off[0] == cut_off[1]}))
+        """
+    )
+    assert answer == {"distinct": [20, 20, 20], "again": True, "rank 0": True, "torch cuts off": True}
+    with pytest.raises(SeedError, match="rank"):
+        seed_everything(1, rank=-1)
+
+
+def test_torchs_generator_is_written_as_torch_itself_writes_it() -> None:
+    """The words that a seed of 32 bits gives, put where a wide seed's words go, give torch's own numbers for it."""
+    answer = run_python(
+        """
+        import json
+        import numpy as np, torch
+        from repro_hydra.seed.wide import set_words
+
+        generator, own = torch.Generator(), torch.Generator().manual_seed(7)
+        torch.randn(3, generator=generator)  # leaves half of a pair behind
+        set_words(generator, 7, np.random.RandomState(7).get_state(legacy=False)["state"]["key"].tolist())
+        same = [torch.equal(draw(3000, generator=generator), draw(3000, generator=own))
+                for draw in (torch.rand, torch.randn, torch.randperm)]
+        print(json.dumps([*same, generator.initial_seed()]))
+        """
+    )
+    assert answer == [True, True, True, 7]
 
 
 def test_what_is_not_imported_is_neither_seeded_nor_imported() -> None:

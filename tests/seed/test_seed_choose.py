@@ -57,10 +57,15 @@ def test_cuda_follows_torch_unless_it_has_its_own() -> None:
     assert choose_seeds(SeedConf(torch=5, cuda=6), 1).cuda == 6
 
 
-def test_ranks_are_seeded_alike_unless_asked_otherwise() -> None:
-    """The rank is added only under `rank_offset`, and a seed that leaves the range by it is refused."""
-    assert choose_seeds(SeedConf(), 10, rank=3).seed == 10
-    assert choose_seeds(SeedConf(rank_offset=True), 10, rank=3).seed == 13
+def test_ranks_are_seeded_apart_unless_asked_otherwise() -> None:
+    """By default no rank has another's seed, nor that of any run of a sweep; rank 0 has the configured one."""
+    seeds = {choose_seeds(SeedConf(), seed, rank=rank).torch for seed in range(5) for rank in range(8)}
+    assert len(seeds) == 5 * 8
+    assert all(seed > MAX_SEED for seed in seeds - set(range(5)))
+    apart = choose_seeds(SeedConf(numpy=7), 10, rank=3)
+    assert (apart.seed, apart.python, apart.numpy) == (10, 10 + 3 * 2**32, 7 + 3 * 2**32)
+    assert choose_seeds(SeedConf(ranks_alike=True), 10, rank=3).torch == 10
+    assert choose_seeds(SeedConf(rank_offset=True), 10, rank=3).torch == 13
     with pytest.raises(SeedError, match=r"seed \+ rank"):
         choose_seeds(SeedConf(rank_offset=True), MAX_SEED, rank=1)
 

@@ -357,3 +357,21 @@ def test_true_and_one_are_two_configurations(tmp_path: Path) -> None:
     for number, value in enumerate([True, 1, 1.0]):
         make_run(tmp_path / str(number), seed=number, result={"x": 1.0}, config={"flag": value})
     assert len(aggregate([tmp_path]).rows) == 3
+
+
+@pytest.mark.parametrize(
+    ("offset", "world", "words"),
+    [
+        (True, 2, ("not independent", "seed.rank_offset")),
+        (True, 1, ("only if each run had one rank",)),
+        (False, 2, ()),
+    ],
+)
+def test_seed_plus_rank_is_told(tmp_path: Path, offset: bool, world: int, words: tuple[str, ...]) -> None:
+    """Rank 1 of one seed draws what rank 0 of the next draws, so such runs are no independent repeats."""
+    sweep = MadeSweep(tmp_path, [0, 1, 2])
+    for num in range(3):
+        sweep.run(num, {"accuracy": 0.9 + num / 100}, rank_offset=offset, world_size=world)
+    row = only(aggregate([tmp_path]))
+    assert says(row, "rank") == bool(words)
+    assert all(says(row, word) for word in words)
