@@ -32,7 +32,7 @@ from repro_hydra.session.check import (
     late_hash_seed,
 )
 from repro_hydra.session.claim import check_directory, reserve_stamped
-from repro_hydra.session.datasets import register_new_data
+from repro_hydra.session.datasets import pin_data, register_new_data
 from repro_hydra.session.findings import Misuse, Refused, blockers, refusal, waive
 from repro_hydra.session.plan import Plan, options_from
 from repro_hydra.session.ranks import Meeting, NoRankZero, meeting
@@ -231,6 +231,7 @@ class ReproCallback(Callback):
         set_value(config, "hydra.sweep.dir", str(directory))
         _remember(directory.parent)
         data, unregistered = register_new_data(checked.data, Path.cwd())
+        data, changed = pin_data(data, Path.cwd())
         SweepDoor(
             options=self.options,
             config=config,
@@ -240,7 +241,7 @@ class ReproCallback(Callback):
             patch=checked.code.patch if checked.code is not None else b"",
             data=data,
             lock=checked.lock,
-            findings=[*findings, *unregistered],
+            findings=[*findings, *unregistered, *changed],
             created=created,
         ).open()
 

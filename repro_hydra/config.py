@@ -113,6 +113,17 @@ class EnvironmentConf:
     """Environment variables recorded besides the default ones (secrets never are)."""
 
 
+class JobVerify(Enum):
+    """How a job of a sweep makes sure that a dataset is still the one that the sweep was submitted with."""
+
+    stat = "stat"
+    """By the size, times and inode of each file; only what differs there is read."""
+    sample = "sample"
+    """By all names and sizes, and blocks of up to 64 files."""
+    full = "full"
+    """By reading everything."""
+
+
 @dataclass
 class DataConf:
     """The datasets that a run declares."""
@@ -122,6 +133,8 @@ class DataConf:
     """A mapping of name to path, relative to `root` or to where the run was started. (Not typed: see `allow`.)"""
     auto_version: bool = False
     verify: bool = True
+    job_verify: JobVerify = JobVerify.stat
+    """In a sweep the datasets are hashed once, when it is submitted; its jobs look at them like this."""
     ignore: list[str] = field(default_factory=list)
 
 

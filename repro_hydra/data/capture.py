@@ -240,15 +240,18 @@ def changed_meanwhile(
             if now.digest == was.digest:
                 continue
             what = f"{was.path}: expected {was.version}, as when the run started, found {now.version}"
-        findings.append(
-            Finding(
-                id=f"data-changed-meanwhile:{was.name}",
-                severity="may_change_bits",
-                message=f"{what}. The run may have read either: let it write elsewhere, or run it again",
-                file=was.path,
-            )
-        )
+        findings.append(changed_finding(was, what))
     return findings
+
+
+def changed_finding(was: DatasetRecord, what: str) -> Finding:
+    """The dataset is not what the run was told of, or can't be read any more: `what` says which."""
+    return Finding(
+        id=f"data-changed-meanwhile:{was.name}",
+        severity="may_change_bits",
+        message=f"{what}. The run may have read either: let it write elsewhere, or run it again",
+        file=was.path,
+    )
 
 
 def _held_against_registry(

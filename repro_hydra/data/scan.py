@@ -99,7 +99,7 @@ def scan(
     key = options.key(raw_root)
     racy_after = clock() - _RACY_WINDOW_NS
     counter = Counter(progress)
-    kind, only = _what_is_at(path, root)
+    kind, only = what_is_at(path, root)
     ignored = compile_ignore(options.ignore)
     earlier = cache.load(key) if cache is not None and not paranoid else None
     if earlier is not None and earlier.kind != kind:
@@ -136,7 +136,7 @@ def kind_of(mode: int) -> EntryKind:
     return KINDS.get(stat.S_IFMT(mode), "file")
 
 
-def _what_is_at(path: Path, root: Path) -> tuple[DatasetKind, Row | None]:
+def what_is_at(path: Path, root: Path) -> tuple[DatasetKind, Row | None]:
     """Whether a file or a directory, and the row of a file."""
     try:
         status = os.lstat(root)

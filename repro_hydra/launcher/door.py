@@ -45,7 +45,7 @@ from repro_hydra.seed import SeedError, choose_seeds
 from repro_hydra.session import capture, process
 from repro_hydra.session.check import check_env_set
 from repro_hydra.session.claim import check_directory
-from repro_hydra.session.datasets import DataPlan
+from repro_hydra.session.datasets import DataPlan, plan_for_job
 from repro_hydra.session.ending import terminating
 from repro_hydra.session.findings import Misuse, Refused, blockers, waive
 from repro_hydra.session.plan import LockPlan, Plan, SweepPlace, options_from
@@ -281,6 +281,8 @@ class SweepDoor:
             options = self._options_of(job_config)
             seed = self._seed_of(job_config, options, number)
             findings += weakened(options)
+            if self._plan.data is not None:
+                findings += plan_for_job(self._plan.data, options.data, Path(self._plan.cwd))
             findings += check_env_set(env_set(job_config), self._start.required_for(job_config))
             if self._isolates:
                 loader.freeze(job_config, list(overrides), main_by_reference=by_reference)

@@ -73,6 +73,8 @@ class DataRecord(Part, frozen=True, kw_only=True):
 
     schema: str = SCHEMA
     datasets: list[DatasetRecord] = []
+    verified: Literal["hashed", "stat", "sample", "full"] = "hashed"
+    """How the job itself looked at the datasets: it hashed them, or held them against the sweep's hashes."""
     inputs: list[InputRecord] = []
     """Read without having been declared."""
     inputs_total: int = 0

@@ -94,8 +94,15 @@ def test_the_task_declares_one_itself(reading: Project) -> None:
 
 
 def test_jobs_of_a_sweep_have_them_too(reading: Project) -> None:
-    reading.run("-m", "+repro=strict", DECLARED, "+a=1,2").ok()
-    assert [set(declared(run)) for run in reading.runs()] == [{"digits"}] * 2
+    """Hashed once, when it was submitted; a job that finds other data than that is not begun."""
+    done = reading.run("-m", "+repro=strict", DECLARED, "+spoil=false,true,null")
+    assert done.code != 0
+    runs = reading.runs()
+    assert [set(declared(run)) for run in runs] == [{"digits"}] * 3
+    assert [load(run, "data")["verified"] for run in runs] == ["stat"] * 3
+    assert [load(run, "run")["status"] for run in runs] == ["completed", "completed", "failed"]
+    assert [load(run, "run")["upheld"] for run in runs] == ["yes", "no", "no"]
+    assert "data-changed:digits" in finding_ids(runs[2])
 
 
 def test_a_sweep_over_datasets_records_the_one_of_each_job(reading: Project) -> None:
