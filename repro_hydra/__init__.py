@@ -9,6 +9,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from repro_hydra.checkpoint.api import load_checkpoint as load_checkpoint
+    from repro_hydra.checkpoint.api import save_checkpoint as save_checkpoint
+    from repro_hydra.checkpoint.errors import CheckpointError as CheckpointError
+    from repro_hydra.checkpoint.keyed import KeyedSampler as KeyedSampler
+    from repro_hydra.checkpoint.keyed import keyed as keyed
     from repro_hydra.data import data_add as data_add
     from repro_hydra.data import data_verify as data_verify
     from repro_hydra.reproduce.api import compare as compare
@@ -22,6 +27,7 @@ if TYPE_CHECKING:
     from repro_hydra.session.api import log_metrics as log_metrics
     from repro_hydra.session.api import log_result as log_result
     from repro_hydra.session.api import session as session
+    from repro_hydra.session.resume import resumable as resumable
     from repro_hydra.sweep.load import load_run as load_run
     from repro_hydra.sweep.load import load_runs as load_runs
 
@@ -30,6 +36,12 @@ __version__ = "0.1.0"
 _HOMES = {
     "data_add": "repro_hydra.data",
     "data_verify": "repro_hydra.data",
+    "save_checkpoint": "repro_hydra.checkpoint.api",
+    "load_checkpoint": "repro_hydra.checkpoint.api",
+    "CheckpointError": "repro_hydra.checkpoint.errors",
+    "KeyedSampler": "repro_hydra.checkpoint.keyed",
+    "keyed": "repro_hydra.checkpoint.keyed",
+    "resumable": "repro_hydra.session.resume",
     "seed_everything": "repro_hydra.seed",
     "rng": "repro_hydra.seed.streams",
     "session": "repro_hydra.session.api",

@@ -108,7 +108,7 @@ class ReproCallback(Callback):
             *check_single_run(self.options),
             *late_hash_seed(),
             *check_env_set(env_set(config), required_variables(self.options.determinism, os.environ)),
-            *check_directory(directory, stamped=stamped),
+            *check_directory(directory, stamped=stamped, goes_on=self.options.resume),
             *checked.findings,
         ]
         if recorded is None:

@@ -236,6 +236,8 @@ class ReproConf:
     with ``key={a: b}``; `repro_hydra.session.plan.options_from` checks it instead."""
     check_only: bool = False
     """List all that would block, and run nothing."""
+    resume: bool = False
+    """Go on with the interrupted run in ``hydra.run.dir``, under its id; a new run where there is none."""
     wait: bool = True
     primary_metric: str | None = None
     seed: SeedConf = field(default_factory=SeedConf)

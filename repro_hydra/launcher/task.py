@@ -20,10 +20,13 @@ from repro_hydra.determinism import required_variables
 from repro_hydra.determinism.interpreter import HASH_SEED
 from repro_hydra.launcher.anew import TaskFunction, TaskId, task_id
 from repro_hydra.record.environment import EnvironmentRecord
+from repro_hydra.record.paths import RunPaths
 from repro_hydra.session import process
 from repro_hydra.session.child import ChildSession, record_of_rank_zero
+from repro_hydra.session.continuing import value_if_completed
 from repro_hydra.session.plan import Job, Plan, options_from
 from repro_hydra.session.recorded import put_in_place
+from repro_hydra.session.say import say
 from repro_hydra.session.session import Session
 
 
@@ -62,6 +65,10 @@ def run_in_session(
         record_of_rank_zero(job.run_dir, os.environ)
         with ChildSession(plan.options, job, job.run_dir):
             return task(config)
+    completed, value = value_if_completed(RunPaths(job.run_dir), plan, job)
+    if completed:
+        say(f"{job.run_dir}: this run has completed already; its result is taken from its record")
+        return value
     with Session(plan, job, environment=environment) as session:
         value = task(config)
         session.returned(value)

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import blake3
 
-from repro_hydra.record.paths import LOCK, RECORD_DIR, TRACKING, RunPaths
+from repro_hydra.record.paths import ATTEMPTS, CHECKPOINTS, LOCK, RECORD_DIR, TRACKING, RunPaths
 from repro_hydra.record.schema import Manifest, ManifestEntry
 from repro_hydra.record.store import encode, read, write_bytes
 
 _SKIPPED_DIRECTORIES = {f"{RECORD_DIR}-earlier"}
 WEIGHTS = (".pt", ".pth", ".ckpt", ".npz", ".npy", ".safetensors")
 """How files of weights end."""
+_NOT_OF_THE_RESULT = {TRACKING, CHECKPOINTS, ATTEMPTS}
 MIRROR_SUFFIX = ".repro"
 _CHUNK_BYTES = 1 << 20
 
@@ -75,7 +76,7 @@ def _files(paths: RunPaths) -> Iterator[Path]:
             subdirectories[:] = [] if (here / RECORD_DIR).is_dir() else subdirectories
             if (here / RECORD_DIR).is_dir():
                 continue
-        skipped = {TRACKING} if here == paths.record else _SKIPPED_DIRECTORIES
+        skipped = _NOT_OF_THE_RESULT if here == paths.record else _SKIPPED_DIRECTORIES
         subdirectories[:] = sorted(d for d in subdirectories if d not in skipped)
         for name in sorted(names):
             path = here / name

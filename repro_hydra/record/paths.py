@@ -9,6 +9,8 @@ RECORD_DIR = ".repro"
 TRACKING = "tracking"
 LOCK = f"{RECORD_DIR}-lock"
 """Who writes in a run directory; gone when its run has ended."""
+CHECKPOINTS = "checkpoints"
+ATTEMPTS = "attempts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,16 @@ class RunPaths:
     def tracking(self) -> Path:
         """How far each tracker got. It goes on after the run has ended, so no manifest holds it."""
         return self.record / TRACKING
+
+    @property
+    def checkpoints(self) -> Path:
+        """What an interrupted run goes on from. Each has a digest of its own, so no manifest holds them."""
+        return self.record / CHECKPOINTS
+
+    @property
+    def attempts(self) -> Path:
+        """What the interrupted attempts of this run left, a numbered folder for each."""
+        return self.record / ATTEMPTS
 
     @property
     def earlier(self) -> Path:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 from blake3 import blake3
 
+from repro_hydra.seed.handed_out import handed_out
 from repro_hydra.seed.wide import seed_torch_generator
 
 if TYPE_CHECKING:
@@ -93,7 +94,14 @@ def rng(name: str, kind: str = "numpy", *, seed: int | None = None) -> Any:
                 f"Give a seed: rng({name!r}, seed=0)"
             )
         seed, rank = _of_the_run[-1]
-    root = seed_sequence(seed, name, rank=rank, worker=_worker())
+    worker = _worker()
+    made = _make(kind, seed_sequence(seed, name, rank=rank, worker=worker))
+    if not worker:
+        handed_out.add(name, kind, made)
+    return made
+
+
+def _make(kind: str, root: np.random.SeedSequence) -> Any:
     if kind == "numpy":
         import numpy
 

@@ -31,8 +31,14 @@ from repro_hydra.session.plan import Job, Plan
 
 def write_config(paths: RunPaths, plan: Plan, job: Job) -> None:
     """``config.json``: what the task really gets, resolved, and how it was asked for."""
+    record = msgspec.structs.replace(config_record(job), repro=_redacted(options_record(plan.options)))
+    write_json(paths.config, record)
+
+
+def config_record(job: Job) -> ConfigRecord:
+    """The job's own part of ``config.json``."""
     unresolved, resolved = containers(job.config)
-    record = ConfigRecord(
+    return ConfigRecord(
         resolved=_redacted(to_json(resolved)),
         unresolved=_redacted(to_json(unresolved)),
         overrides=redacted_argv(job.overrides),
@@ -40,9 +46,7 @@ def write_config(paths: RunPaths, plan: Plan, job: Job) -> None:
         config_name=job.config_name,
         config_path=job.config_dirs[0] if job.config_dirs else None,
         config_dirs=job.config_dirs,
-        repro=_redacted(options_record(plan.options)),
     )
-    write_json(paths.config, record)
 
 
 def containers(config: Any) -> tuple[Any, Any]:

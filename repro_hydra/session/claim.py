@@ -16,23 +16,26 @@ from repro_hydra.record.store import RecordError, read
 _LEAST_FREE_BYTES = 2 << 20  # a record without a patch takes some 100 KB; Hydra's logs come on top
 
 
-def check_directory(directory: Path, *, stamped: bool) -> list[Finding]:
+def check_directory(directory: Path, *, stamped: bool, goes_on: bool = False) -> list[Finding]:
     """What stands against `directory` becoming a run's (or a sweep's) own. Creates nothing.
 
     Parameters
     ----------
     stamped : bool
         Its name holds the time, so that a taken one is a coincidence and another is chosen.
+    goes_on : bool
+        The run in it is to be continued.
     """
     findings = [*_check_writable(directory)]
-    if not stamped and (directory / RECORD_DIR).is_dir():
+    if not stamped and not goes_on and (directory / RECORD_DIR).is_dir():
         findings.append(
             Finding(
                 id="run-directory-taken",
                 severity="blocks",
                 message=(
                     f"{directory}: expected a directory of its own, found the record of {_who(directory)}. "
-                    "Choose another with hydra.run.dir=… (hydra.sweep.dir=… for a sweep)"
+                    "Choose another with hydra.run.dir=… (hydra.sweep.dir=… for a sweep), or go on with an interrupted "
+                    "run: hydra.callbacks.repro.resume=true"
                 ),
             )
         )
@@ -110,14 +113,20 @@ def claim_record(paths: RunPaths) -> Path | None:
         paths.record.mkdir()
     except FileExistsError:
         earlier = _read_earlier(paths)
-        if earlier is not None and _still_runs(earlier):
-            raise FileExistsError(
-                f"{paths.run_dir}: run {earlier.run_id} (process {earlier.pid}) is still writing there. "
-                "Choose another hydra.run.dir=…"
-            ) from None
+        if earlier is not None:
+            check_not_running(paths, earlier)
         kept = _put_aside(paths, earlier)
         paths.record.mkdir()
     return kept
+
+
+def check_not_running(paths: RunPaths, earlier: RunRecord) -> None:
+    """Raise `FileExistsError` where the run of that record is still running."""
+    if _still_runs(earlier):
+        raise FileExistsError(
+            f"{paths.run_dir}: run {earlier.run_id} (process {earlier.pid}) is still writing there. "
+            "Choose another hydra.run.dir=…"
+        )
 
 
 def _put_aside(paths: RunPaths, earlier: RunRecord | None) -> Path:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from repro_hydra.checkpoint.preemption import Preempted
 from repro_hydra.record.redact import hide, known_secrets, redact_text
 from repro_hydra.record.schema import ErrorInfo, Status
 
@@ -54,6 +55,9 @@ def ending(error: BaseException | None) -> tuple[Status, ErrorInfo | None]:
     """
     if error is None:
         return "completed", None
+    if isinstance(error, Preempted):
+        message = "a checkpoint was made, and the process ended as it was asked to"
+        return "preempted", ErrorInfo(type=error.reason, message=message)
     if isinstance(error, (KeyboardInterrupt, Terminated)):
         if isinstance(error, KeyboardInterrupt):
             return "interrupted", ErrorInfo(type="KeyboardInterrupt", message="interrupted from outside")

@@ -11,10 +11,36 @@ from typing import Any
 import msgspec
 
 from repro_hydra.record.schema import JSON
+from repro_hydra.record.store import write_bytes
 from repro_hydra.record.times import utc_now
 from repro_hydra.record.values import as_number, to_json
 
 RESERVED = ("step", "time")
+
+
+class MetricsSoFar(msgspec.Struct, frozen=True, kw_only=True):
+    """How far ``metrics.jsonl`` was written at some moment."""
+
+    size_bytes: int
+    next_step: int
+    last: dict[str, JSON] = {}
+
+
+def cut_metrics(path: Path, so_far: MetricsSoFar) -> None:
+    """Take away the lines that were logged after `so_far`: they will be logged once more.
+
+    Raises
+    ------
+    OSError
+        Also where the file is shorter than it was then.
+    """
+    data = path.read_bytes()
+    if len(data) < so_far.size_bytes:
+        raise OSError(
+            f"{path}: expected at least {so_far.size_bytes} bytes, found {len(data)}: lines are missing"
+        )
+    if len(data) > so_far.size_bytes:
+        write_bytes(path, data[: so_far.size_bytes], durable=True)
 
 
 class MetricsLog:
@@ -24,16 +50,30 @@ class MetricsLog:
     ----------
     before_write : callable, optional
         Called before each line: it does not return where this process may write no more.
+    so_far : MetricsSoFar, optional
+        Where an earlier attempt's checkpoint left the file, which ends there.
     """
 
-    def __init__(self, path: Path, before_write: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        before_write: Callable[[], None] = lambda: None,
+        so_far: MetricsSoFar | None = None,
+    ) -> None:
         self._path = path
         self._before_write = before_write
         self._lock = threading.Lock()
         self._handle: int | None = None
-        self._next_step = 0
-        self.last: dict[str, JSON] = {}
+        self._next_step = 0 if so_far is None else so_far.next_step
+        self.last: dict[str, JSON] = {} if so_far is None else dict(so_far.last)
         path.touch()
+
+    def so_far(self) -> MetricsSoFar:
+        """How much was logged until now: what a checkpoint remembers."""
+        with self._lock:
+            return MetricsSoFar(
+                size_bytes=self._path.stat().st_size, next_step=self._next_step, last=dict(self.last)
+            )
 
     def log(self, metrics: Mapping[str, Any], step: int | None = None) -> int:
         """Write one line.

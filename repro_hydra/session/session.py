@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from repro_hydra.audit import SeedingAudit
+from repro_hydra.checkpoint.shelf import Kept
 from repro_hydra.code.findings import CODE_CHANGED
 from repro_hydra.code.unfrozen import changes_since
 from repro_hydra.config import Mode
@@ -50,7 +51,16 @@ from repro_hydra.seed import (
 )
 from repro_hydra.seed.streams import streams_of
 from repro_hydra.session import capture, process
-from repro_hydra.session.claim import claim_record
+from repro_hydra.session.claim import check_not_running, claim_record
+from repro_hydra.session.continuing import (
+    NOT_THE_SAME,
+    Continuation,
+    continuation_of,
+    differences,
+    earlier_attempt,
+    earlier_s,
+    make_way,
+)
 from repro_hydra.session.datasets import JobData
 from repro_hydra.session.ending import ending, terminating
 from repro_hydra.session.findings import (
@@ -126,6 +136,8 @@ class Session:
         self._claimed = False
         self._returned: Any = None
         self._given: dict[str, JSON] = {}
+        self._going_on: Continuation | None = None
+        self._repeating = False
         self._seeds: dict[str, int | None] = {}
         self._clock = 0.0
         self.run = self._first_run()
@@ -166,9 +178,11 @@ class Session:
         if self._paths is not None:
             self._watch_inputs()
             self._stack.enter_context(process.announced(self._job.run_dir))
-            self._metrics = MetricsLog(self._paths.metrics, self._check_writer)
+            so_far = None if self._going_on is None else self._going_on.metrics
+            self._metrics = MetricsLog(self._paths.metrics, self._check_writer, so_far)
             self._stack.callback(self._metrics.close)
-        self._save(status="running", started_at=utc_now(), heartbeat_at=utc_now())
+        now = utc_now()
+        self._save(status="running", started_at=self.run.started_at or now, heartbeat_at=now)
         self._mirror()
         heart = Heartbeat(self._beat)
         heart.start()
@@ -228,16 +242,37 @@ class Session:
         try:
             self._paths.run_dir.mkdir(parents=True, exist_ok=True)
             self._become_writer()
-            kept = claim_record(self._paths)
+            earlier = earlier_attempt(self._paths, self._plan, self._job)
+            if earlier is not None:
+                self._go_on(self._paths, earlier)
+            elif (kept := claim_record(self._paths)) is not None:
+                say(f"an earlier run's record in {self._job.run_dir} was put aside: {kept}")
             self._claimed = True
             self._save()
         except (FileExistsError, Held) as error:
             raise Misuse(str(error)) from None
         except OSError as error:
             self._lose_record(error)
-            return
-        if kept is not None:
-            say(f"an earlier run's record in {self._job.run_dir} was put aside: {kept}")
+
+    def _go_on(self, paths: RunPaths, earlier: RunRecord) -> None:
+        """This is another attempt at the run of `earlier`."""
+        if self._lock is None:  # else nobody else is at it
+            check_not_running(paths, earlier)
+        self._findings = waive(
+            [*self._findings, *differences(paths, self._plan, self._job)], self._plan.options.allow
+        )
+        stopping = [f for f in self._findings if f.id.startswith(NOT_THE_SAME) and f.waived is None]
+        if stopping:
+            raise Refused(stopping, "the run cannot be continued", NOT_BEGUN)
+        found = continuation_of(paths, earlier)
+        aside = make_way(paths, found)
+        self._going_on = found
+        self._repeating = found.kept is not None
+        self._given = found.given
+        self._findings = [*earlier.findings, *self._findings]
+        self.run = found.run(self.run)
+        where = "from the top" if found.kept is None else f"from its checkpoint {found.kept.path.name}"
+        say(f"run {self.run.run_id[:8]} goes on {where}; what its last attempt left aside: {aside}")
 
     def _become_writer(self) -> None:
         lock = WriterLock(self._job.run_dir, os.environ)
@@ -375,7 +410,7 @@ class Session:
         self._returned = value
 
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
-        if self._metrics is not None:
+        if self._metrics is not None and not self._repeating:
             number = self._metrics.log(metrics, step)
             self._step("metrics", step=number, **{f"metric.{name}": value for name, value in metrics.items()})
 
@@ -393,6 +428,32 @@ class Session:
         self._keep("data", self._write_data)
         return place
 
+    @property
+    def checkpoints(self) -> Path | None:
+        """Where the checkpoints of this run are; None where it has no record."""
+        return None if self._paths is None else self._paths.checkpoints
+
+    def parts_for_checkpoint(self) -> dict[str, JSON]:
+        """What of the record belongs to a checkpoint: the metrics so far, and the results given."""
+        parts: dict[str, JSON] = {"given": dict(self._given)}
+        if self._metrics is not None:
+            parts["metrics"] = msgspec.to_builtins(self._metrics.so_far())
+        return parts
+
+    def continued_from(self, kept: Kept) -> None:
+        """A loop goes on from `kept`. Once that is the newest, no line of the task runs a second time any more."""
+        newest = None if self._going_on is None else self._going_on.kept
+        if newest is not None and newest.number == kept.number:
+            self._repeating = False
+
+    def note_not_exact(self, what: str, message: str) -> None:
+        """A restart would not be exact, or was not: said once, and held against the result only after one."""
+        severity: Severity = "may_change_bits" if self._going_on and self._going_on.kept else "harmless"
+        finding = Finding(id=f"not-resumable:{what}", severity=severity, message=message)
+        if finding not in self._findings:
+            self._findings.append(finding)
+            say(f"[{finding.id}] {message}")
+
     def add_finding(self, finding: Finding) -> None:
         self._findings.append(finding)
 
@@ -404,9 +465,11 @@ class Session:
         if not self.owns_process():  # a forked child that unwinds through here
             return
         self._check_writer()
-        duration_s = time.perf_counter() - self._clock
+        duration_s = earlier_s(self.run) + time.perf_counter() - self._clock
         if error is not None:
             self._name_refused_operator(error)
+        if self._repeating:
+            self._findings.append(_never_reached())
         self._keep("determinism", self._watch.probe_exit)
         self._findings += self._watch.change_findings()
         if self._audit is not None:
@@ -622,6 +685,17 @@ _SEEDED = {"python": ("python",), "numpy": ("numpy",), "torch": ("torch", "cuda"
 
 def _plain(value: Any) -> JSON:
     return value if isinstance(value, (int, float, str, bool)) or value is None else str(value)
+
+
+def _never_reached() -> Finding:
+    return Finding(
+        id="resume-not-reached",
+        severity="may_change_bits",
+        message=(
+            "the run was to go on from a checkpoint, and the task never came to the loop that made it: expected "
+            "the same repro_hydra.resumable(…) as before"
+        ),
+    )
 
 
 def _not_fresh() -> Finding:

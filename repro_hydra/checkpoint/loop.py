@@ -1,0 +1,291 @@
+"""A training loop that can be left at any step boundary and entered there again with the same bits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from repro_hydra.checkpoint import generators, loading, objects, preemption
+from repro_hydra.checkpoint.errors import CheckpointError
+from repro_hydra.checkpoint.file import Header, Say, read_checkpoint
+from repro_hydra.checkpoint.position import Position, Schedule
+from repro_hydra.checkpoint.shelf import Kept, Shelf
+from repro_hydra.checkpoint.variables import Variables
+
+T = TypeVar("T")
+
+
+@dataclass(kw_only=True)
+class Surroundings:
+    """What a run adds to its loop, handed in: a plain script has none of it."""
+
+    say: Say
+    now: Callable[[], str]
+    """The time, for the header."""
+    take_parts: Callable[[], dict[str, Any]] = dict
+    """What of the run's own (its metrics) belongs to a checkpoint."""
+    take_streams: Callable[[], dict[str, Any]] = dict
+    put_streams: Callable[[Mapping[str, Any]], None] = field(default=lambda _: None)
+    """The named streams' states."""
+    in_round: Callable[[bool], None] = field(default=lambda _: None)
+    """Told that a round of the loop begins or ends."""
+    restored: Callable[[Kept, Position], None] = field(default=lambda _kept, _position: None)
+    """Told which checkpoint was put back, and where it stands."""
+    continued: Callable[[], None] = field(default=lambda: None)
+    """Told that from here on no line runs that ran before."""
+    not_exact: Callable[[str, str], None] = field(default=lambda _kind, _message: None)
+    """Told what a checkpoint cannot hold: a short name and a message."""
+
+
+@dataclass
+class _Saved:
+    """A checkpoint on its way back into the loop."""
+
+    position: Position
+    objects: Mapping[str, Any]
+    random: Mapping[str, Any]
+    variables: Any
+
+
+class Resumable:
+    """The state of a training loop; made by `repro_hydra.resumable`.
+
+    Attributes
+    ----------
+    step : int
+        Batches done so far, over all epochs.
+    epoch : int
+        The epoch under way, from 0.
+    """
+
+    def __init__(
+        self,
+        tracked: Mapping[str, Any],
+        *,
+        name: str,
+        shelf: Shelf | None,
+        schedule: Schedule,
+        surroundings: Surroundings,
+        variables: Variables,
+        gradients: bool = True,
+    ) -> None:
+        objects.check_objects(tracked)
+        self._tracked = dict(tracked)
+        self._name = name
+        self._shelf = shelf
+        self._schedule = schedule
+        self._around = surroundings
+        self._variables = variables
+        self._gradients = gradients
+        self._saved: _Saved | None = None
+        self._random: dict[str, Any] = {}
+        self._loops = 0
+        self._drawn_from: list[Any] = []
+        self._resumed = False
+        self._position = Position(step=0, epoch=0)
+        self._in_rounds = False
+        self._finished_loops_outside = 0
+
+    # ------------------------------------------------------------------ what the user sees
+
+    @property
+    def name(self) -> str:
+        """Which of the run's loops it is."""
+        return self._name
+
+    @property
+    def step(self) -> int:
+        return self._position.step
+
+    @property
+    def epoch(self) -> int:
+        return self._position.epoch
+
+    @property
+    def resumed(self) -> bool:
+        """Whether this attempt began from a checkpoint."""
+        return self._resumed
+
+    def epochs(self, total: int) -> Iterator[int]:
+        """``range(total)``, from where the checkpoint left it."""
+        return self._rounds(total, counts_steps=False)
+
+    def steps(self, total: int) -> Iterator[int]:
+        """The same for a loop without batches (reinforcement learning, a solver): each round is a step."""
+        return self._rounds(total, counts_steps=True)
+
+    def batches(self, loader: Iterable[T]) -> Iterator[T]:
+        """The loader's batches, from the one at which the checkpoint left the epoch.
+
+        Within `epochs`; alone where there is one epoch only.
+        """
+        if not self._in_rounds:
+            if self._finished_loops_outside:
+                raise RuntimeError(
+                    "state.batches: expected one loop over batches outside of epochs, found a second. "
+                    "Write: for epoch in state.epochs(n): for batch in state.batches(loader): …"
+                )
+            self._finished_loops_outside += 1
+        return self._batches(loader)
+
+    def enumerate(self, loader: Iterable[T], start: int = 0) -> Iterator[tuple[int, T]]:
+        """``enumerate(loader)``, counting on from the checkpoint; `enumerate` itself would begin anew."""
+        for batch in self.batches(loader):
+            yield start + self._position.batch, batch
+
+    # ------------------------------------------------------------------ going through
+
+    def _rounds(self, total: int, *, counts_steps: bool) -> Iterator[int]:
+        if self._in_rounds:
+            raise RuntimeError("state.epochs: expected one loop over epochs, found another one within it")
+        self._in_rounds = True
+        saved = self._saved
+        if saved is not None:
+            self._put_back(saved, "now" if saved.position.loop is None else "epoch")
+            if saved.position.loop is None:
+                self._continue_from(saved)
+        try:
+            for epoch in range(self._position.epoch, total):
+                self._loops = 0
+                self._around.in_round(True)
+                self._random["epoch"] = self._take_random()
+                yield epoch
+                if self._saved is not None:
+                    raise CheckpointError(
+                        f"{self._name}: the checkpoint was made within loop {self._saved.position.loop} over the "
+                        f"batches of epoch {epoch}, and this epoch ended without it: the code differs"
+                    )
+                self._around.in_round(False)
+                step = self._position.step + (1 if counts_steps else 0)
+                self._boundary(Position(step=step, epoch=epoch + 1), last=epoch + 1 == total)
+        finally:
+            self._in_rounds = False
+
+    def _batches(self, loader: Iterable[T]) -> Iterator[T]:
+        loop = self._loops
+        self._loops += 1
+        saved = self._saved
+        reason = loading.outlives_its_epoch(loader)
+        if reason is not None:
+            self._around.not_exact("workers", reason)
+        if saved is not None and saved.position.loop is not None and loop < saved.position.loop:
+            return  # done before the checkpoint
+        drawn_from = loading.generators_of(loader)
+        if saved is None:
+            self._position = Position(step=self._position.step, epoch=self._position.epoch, loop=loop)
+        else:
+            self._put_back(saved, "loop")
+            for generator, state in zip(drawn_from, saved.random["loader"], strict=True):
+                generators.put(generator, state)
+            self._position = saved.position
+        self._random["loop"] = self._take_random()
+        self._random["loader"] = [generators.take(generator) for generator in drawn_from]
+        loading.set_epoch(loader, self._position.epoch)
+        iterator = loading.batches_from(loader, self._position.batch)
+        if saved is not None:
+            self._put_back(saved, "now")
+            for generator, state in zip(drawn_from, saved.random["loader_now"], strict=True):
+                generators.put(generator, state)
+            self._continue_from(saved)
+        self._drawn_from = drawn_from
+        for batch in iterator:
+            yield batch
+            before = self._position
+            self._boundary(
+                Position(step=before.step + 1, epoch=before.epoch, loop=loop, batch=before.batch + 1),
+                last=False,
+            )
+
+    def _boundary(self, position: Position, *, last: bool) -> None:
+        """Between two steps: a checkpoint where one is due, and the end where somebody asked for it."""
+        self._position = position
+        asked = preemption.requested()
+        if asked is not None or last or self._schedule.due(position):
+            self._save()
+        if asked is not None:
+            self._around.say(f"{asked}: a checkpoint was made at {position}; the process ends here")
+            raise preemption.Preempted(asked)
+
+    # ------------------------------------------------------------------ to and from the disk
+
+    def restore(self, kept: Kept) -> None:
+        """Put the objects back as `kept` has them; the rest follows where the loop is entered.
+
+        Raises
+        ------
+        CheckpointError
+            It cannot be read, or does not fit.
+        """
+        _, payload = read_checkpoint(kept.path)
+        try:
+            saved = _Saved(
+                position=Position.of(payload["position"]),
+                objects=payload["objects"],
+                random=payload["random"],
+                variables=payload["variables"],
+            )
+        except (KeyError, TypeError) as error:
+            raise CheckpointError(
+                f"{kept.path}: expected a training loop's checkpoint ({error} is missing)"
+            ) from None
+        try:
+            objects.put(self._tracked, saved.objects)
+        except CheckpointError as error:
+            raise CheckpointError(f"{kept.path}: {error}") from None
+        self._saved = saved
+        self._position = Position(step=saved.position.step, epoch=saved.position.epoch)
+        self._resumed = True
+        if self._shelf is not None:
+            self._shelf.drop_after(kept)
+        self._around.restored(kept, saved.position)
+
+    def _put_back(self, saved: _Saved, moment: str) -> None:
+        objects.put(self._tracked, saved.objects)
+        self._put_random(saved.random[moment])
+
+    def _continue_from(self, saved: _Saved) -> None:
+        """From here on no line runs that ran before."""
+        self._variables.put(saved.variables)
+        self._around.continued()
+        self._saved = None
+        self._random = {
+            "epoch": saved.random["epoch"],
+            "loop": saved.random["loop"],
+            "loader": saved.random["loader"],
+        }
+
+    def _save(self) -> None:
+        if self._shelf is None:
+            return
+        position = self._position
+        loader_now = [] if position.loop is None else [generators.take(each) for each in self._drawn_from]
+        now = self._take_random()
+        payload = {
+            "position": position.as_plain(),
+            "objects": objects.take(self._tracked, gradients=self._gradients),
+            "random": {
+                "epoch": self._random.get("epoch", now),
+                "loop": self._random.get("loop", now),
+                "loader": self._random.get("loader", []),
+                "now": now,
+                "loader_now": loader_now,
+            },
+            "variables": self._variables.take(),
+        }
+        header = Header(
+            name=self._name,
+            step=position.step,
+            epoch=position.epoch,
+            saved_at=self._around.now(),
+            parts=self._around.take_parts(),
+        )
+        self._shelf.save(header, payload)
+        self._schedule.saved()
+
+    def _take_random(self) -> dict[str, Any]:
+        return {"global": generators.take_global(), "streams": self._around.take_streams()}
+
+    def _put_random(self, state: Mapping[str, Any]) -> None:
+        generators.put_global(state["global"])
+        self._around.put_streams(state["streams"])

@@ -1,0 +1,86 @@
+"""When somebody outside asks the process to make room: a checkpoint at the next step boundary, then the end.
+
+USR1 and USR2 are what Slurm is told to send ahead of the time limit (``--signal``, submitit); TERM is all that
+partition preemption and a node's shutdown send. While `listening`, each of them only leaves a note, which the loop
+reads.
+Imports no torch.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+SIGNALS = tuple(getattr(signal, name) for name in ("SIGUSR1", "SIGUSR2", "SIGTERM") if hasattr(signal, name))
+PREEMPTED_STATUS = 128
+"""Added to the signal's number: the exit status of a process that made its checkpoint and stopped."""
+
+_asked: list[tuple[int, str]] = []
+"""Process id and reason: a fork inherits the note, but is not meant by it."""
+
+
+class Preempted(SystemExit):
+    """Ends the process after its checkpoint was made; no ``except Exception`` of the task stops it.
+
+    Attributes
+    ----------
+    reason : str
+        The signal's name, or what `request` was given.
+    """
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        number = getattr(signal, reason, signal.SIGTERM)
+        super().__init__(PREEMPTED_STATUS + int(number))
+
+    def __reduce__(self) -> tuple[type[Preempted], tuple[str]]:
+        return type(self), (self.reason,)  # it travels from a job's process to its sweep
+
+
+def request(reason: str = "SIGTERM") -> None:
+    """Ask this process to make a checkpoint at its next step boundary and to end: what the signals do."""
+    _asked.append((os.getpid(), reason))
+
+
+def requested() -> str | None:
+    """Who asked first: a signal's name, or the reason given to `request`; None while nobody did."""
+    return next((reason for pid, reason in _asked if pid == os.getpid()), None)
+
+
+def forget() -> None:
+    """Take back what was asked."""
+    _asked.clear()
+
+
+@contextmanager
+def listening() -> Iterator[bool]:
+    """Within it the signals leave a note instead of ending the process; afterwards the handlers are what they were.
+
+    Yields
+    ------
+    bool
+        False in another thread than the main one, where Python lets nobody set a handler.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield False
+        return
+    owner = os.getpid()
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        if os.getpid() == owner:
+            request(signal.Signals(number).name)
+        elif number == signal.SIGTERM:  # a forked child that is told to end has nothing to finish
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+
+    before = {number: signal.signal(number, note) for number in SIGNALS}
+    try:
+        yield True
+    finally:
+        for number, handler in before.items():
+            # None: it was set by C code, which Python cannot set again.
+            signal.signal(number, handler if handler is not None else signal.SIG_DFL)

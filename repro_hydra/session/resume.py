@@ -1,0 +1,167 @@
+"""`resumable`: the two lines by which a training loop goes on exactly where it was interrupted."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from repro_hydra.checkpoint import preemption
+from repro_hydra.checkpoint.shelf import Kept, Shelf
+from repro_hydra.record.times import utc_now
+from repro_hydra.seed.handed_out import handed_out
+from repro_hydra.session.say import say
+from repro_hydra.session.session import Session, active_session
+
+if TYPE_CHECKING:
+    from repro_hydra.checkpoint.loop import Resumable, Surroundings
+
+_entered: Counter[str] = Counter()
+"""How many loops without a name were entered, by directory."""
+
+
+@contextmanager
+def resumable(
+    *unnamed: Any,
+    directory: str | Path | None = None,
+    name: str | None = None,
+    every_epochs: int | None = 1,
+    every_steps: int | None = None,
+    every_s: float | None = 600.0,
+    keep: int = 2,
+    gradients: bool = True,
+    variables: bool = True,
+    **named: Any,
+) -> Iterator[Resumable]:
+    """Make a training loop one that is interrupted without harm: it goes on with the same bits.
+
+    On entry the objects get the state of the run's newest checkpoint that is whole, where there is one. Within it
+    ``USR1``, ``USR2`` and ``TERM`` (and `repro_hydra.checkpoint.preemption.request`) make a checkpoint at the next step
+    boundary, and then end the process by `Preempted`, a `SystemExit`.
+
+    Parameters
+    ----------
+    *unnamed, **named
+        What the loop trains with: everything that has ``state_dict`` and ``load_state_dict`` (model, optimizer,
+        scheduler, scaler, metrics), random generators, and dicts or lists of plain values.
+    directory : path, optional
+        Where the checkpoints are; by default in the record of the run that this process is in.
+    name : str, optional
+        Tells several loops of one run apart; by default they are numbered in the order in which they are entered.
+    every_epochs, every_steps, every_s : int, int, float, optional
+        A checkpoint after so many epochs, steps or seconds, whichever comes first; None for never.
+    keep : int
+        How many checkpoints stay.
+    gradients : bool
+        Keep gradients that are not yet applied. Without them checkpoints are smaller, and exact where the loop calls
+        ``zero_grad`` before each ``backward``.
+    variables : bool
+        Keep the plain local variables of the loop's functions (running sums, best values, lists of losses) too.
+
+    Yields
+    ------
+    Resumable
+        With ``epochs(n)``, ``batches(loader)``, ``enumerate(loader)``, ``steps(n)``, ``epoch``, ``step``.
+
+    Raises
+    ------
+    CheckpointError
+        An object has no state, or the checkpoint does not fit the objects.
+    ValueError
+        Outside of a run, without `directory`.
+
+    Examples
+    --------
+    >>> with resumable(model, optimizer, scheduler) as state:  # doctest: +SKIP
+    ...     for epoch in state.epochs(10):
+    ...         for images, labels in state.batches(loader):
+    ...             train_step(images, labels)
+    """
+    from repro_hydra.checkpoint.loop import Resumable
+    from repro_hydra.checkpoint.position import Schedule
+    from repro_hydra.checkpoint.values import Keeper
+    from repro_hydra.checkpoint.variables import NoVariables, Variables
+
+    session = active_session()
+    if directory is None and session is None:
+        raise ValueError(
+            "resumable: expected to be in a run, or to be given a directory, found neither. "
+            "Write: resumable(…, directory='checkpoints')"
+        )
+    place = Path(directory) if directory is not None else session.checkpoints if session is not None else None
+    shelf = None if place is None else Shelf(place, keep=keep, say=say)
+    if shelf is not None:
+        shelf.clean()
+    tracked = _all_of(unnamed, named)
+    kept_variables = Variables(Keeper(list(tracked.values()), gradients)) if variables else NoVariables()
+    state = Resumable(
+        tracked,
+        name=name if name is not None else _next_name(place),
+        shelf=shelf,
+        schedule=Schedule(
+            every_epochs=every_epochs, every_steps=every_steps, every_s=every_s, clock=time.monotonic
+        ),
+        surroundings=_surroundings(session),
+        variables=kept_variables,
+        gradients=gradients,
+    )
+    with ExitStack() as stack:
+        if not stack.enter_context(preemption.listening()):
+            say(
+                "resumable: entered outside of the main thread, so signals are not heard; checkpoints are made"
+            )
+        kept_variables.begin()
+        stack.callback(kept_variables.end)
+        kept = None if shelf is None else shelf.newest(state.name)
+        if kept is not None:
+            state.restore(kept)
+        yield state
+
+
+def _all_of(unnamed: tuple[Any, ...], named: Mapping[str, Any]) -> dict[str, Any]:
+    """Every object by name; those without one are called by their place and class."""
+    return {f"{number}:{type(value).__name__}": value for number, value in enumerate(unnamed)} | dict(named)
+
+
+def _next_name(place: Path | None) -> str:
+    key = str(place)
+    _entered[key] += 1
+    return f"loop{_entered[key]}"
+
+
+def _surroundings(session: Session | None) -> Surroundings:
+    from repro_hydra.checkpoint.generators import put, take
+    from repro_hydra.checkpoint.loop import Surroundings
+
+    def take_streams() -> dict[str, Any]:
+        return {key: take(generator) for key, generator in handed_out.live().items()}
+
+    def put_streams(states: Mapping[str, Any]) -> None:
+        for key, generator in handed_out.live().items():
+            if key in states:
+                put(generator, states[key])
+
+    around = Surroundings(
+        say=say,
+        now=utc_now,
+        take_streams=take_streams,
+        put_streams=put_streams,
+        in_round=handed_out.in_round,
+    )
+    if session is None:
+        around.restored = lambda kept, position: say(f"{kept.path}: going on at {position}")
+        return around
+
+    def restored(kept: Kept, position: Any) -> None:
+        say(f"going on at {position}, from {kept.path.name}")
+        continued.append(kept)
+
+    continued: list[Kept] = []
+    around.restored = restored
+    around.continued = lambda: session.continued_from(continued[-1])
+    around.take_parts = session.parts_for_checkpoint
+    around.not_exact = session.note_not_exact
+    return around
