@@ -179,6 +179,7 @@ class Laboratory:
                 "+repro=strict",
                 f"hydra.run.dir=outputs/{name}",
                 "hydra.callbacks.repro.resume=true",
+                "hydra.callbacks.repro.environment.variables=[STRIKES]",
                 *arguments,
                 STRIKES=orders,
             )
