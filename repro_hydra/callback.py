@@ -28,10 +28,10 @@ from repro_hydra.session.check import (
     check_single_run,
     check_start,
     check_sweeper,
-    keep_snapshot,
     late_hash_seed,
 )
 from repro_hydra.session.claim import check_directory, reserve_stamped
+from repro_hydra.session.code import keep_code
 from repro_hydra.session.datasets import pin_data, register_new_data
 from repro_hydra.session.findings import Misuse, Refused, blockers, refusal, waive
 from repro_hydra.session.plan import Plan, options_from
@@ -114,7 +114,7 @@ class ReproCallback(Callback):
         if recorded is None:
             self._check_seed(config)
         findings = self._settle(findings, "the run")
-        code = keep_snapshot(checked.code, findings)
+        code = keep_code(checked.code, self.options.code, findings)
         if stamped:
             directory = reserve_stamped(directory)
         set_value(config, "hydra.run.dir", str(directory))
@@ -124,8 +124,8 @@ class ReproCallback(Callback):
             argv=list(sys.argv),
             cwd=str(Path.cwd()),
             entry=_entry(program),
-            code=code,
-            patch=checked.code.patch if checked.code is not None else b"",
+            code=code.record,
+            code_files=code.files,
             data=data,
             lock=checked.lock,
             findings=(*findings, *unregistered),
@@ -222,7 +222,7 @@ class ReproCallback(Callback):
             *checked.findings,
         ]
         findings = self._settle(findings, "the sweep")
-        code = keep_snapshot(checked.code, findings)
+        code = keep_code(checked.code, self.options.code, findings)
         created = [path for path in directory.parents if not path.exists()]
         if stamped:
             directory = reserve_stamped(directory)
@@ -237,8 +237,8 @@ class ReproCallback(Callback):
             config=config,
             sweep_dir=directory,
             program=program,
-            code=code,
-            patch=checked.code.patch if checked.code is not None else b"",
+            code=code.record,
+            code_files=code.files,
             data=data,
             lock=checked.lock,
             findings=[*findings, *unregistered, *changed],

@@ -146,6 +146,8 @@ class CodeConf:
     max_file_bytes: int = 10_000_000
     """A changed or untracked file larger than this is named as not captured."""
     max_patch_bytes: int = 100_000_000
+    max_bundle_bytes: int = 50_000_000
+    """A bundle of what no remote has is left out above this, and named."""
     freeze: bool = True
     """Run the jobs of a sweep from a copy of the code and the configs that is made when it starts. Off in
     ``record`` mode. Off elsewhere: a file that changes while the sweep lasts fails the jobs after it."""

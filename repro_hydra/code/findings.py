@@ -105,6 +105,15 @@ def patch_too_large(limit: int) -> Finding:
     )
 
 
+def not_bundled(top: str, reason: str) -> Finding:
+    return Finding(
+        id=f"code-not-bundled:{top}",
+        severity="harmless",
+        message=f"code: {top}: expected a code.bundle beside the record, since no remote has the commit, found that "
+        f"{reason}. The code can be had on this machine only",
+    )
+
+
 CODE_CHANGED = "code-changed-meanwhile:"
 
 

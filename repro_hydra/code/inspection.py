@@ -42,6 +42,8 @@ class CodeState:
     """The objects that the repository lacks for `record.tree`."""
     epoch_s: int = 0
     """When `record.commit` was made."""
+    others: tuple[CodeState, ...] = ()
+    """The other repositories that code may be imported from."""
 
 
 def inspect_code(

@@ -12,11 +12,13 @@ from pathlib import Path
 from repro_hydra.code.git import Git
 
 
-def borrow_objects(tree: Path, objects: Path, environ: Mapping[str, str], id_length: int) -> Git:
+def borrow_objects(tree: Path, objects: Path | None, environ: Mapping[str, str], id_length: int) -> Git:
     """An empty repository in `tree` that finds the objects of the one whose `objects` folder is given.
 
     Parameters
     ----------
+    objects : Path, optional
+        None: it borrows from nobody.
     id_length : int
         Hexadecimal digits of an object's name: 64 for a repository of SHA-256.
 
@@ -29,7 +31,8 @@ def borrow_objects(tree: Path, objects: Path, environ: Mapping[str, str], id_len
     git = Git(tree, environ)
     form = "sha256" if id_length == 64 else "sha1"
     git.run("init", "-q", "--template=", f"--object-format={form}", ".")
-    info = tree / ".git" / "objects" / "info"
-    info.mkdir(parents=True, exist_ok=True)
-    (info / "alternates").write_bytes(os.fsencode(os.path.realpath(objects)) + b"\n")
+    if objects is not None:
+        info = tree / ".git" / "objects" / "info"
+        info.mkdir(parents=True, exist_ok=True)
+        (info / "alternates").write_bytes(os.fsencode(os.path.realpath(objects)) + b"\n")
     return git

@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -39,12 +39,13 @@ from repro_hydra.program import NoProgram, Program
 from repro_hydra.record.code import CodeRecord
 from repro_hydra.record.paths import RunPaths, SweepPaths
 from repro_hydra.record.schema import ErrorInfo, Finding, RunRecord, SweepJob, SweepRecord
-from repro_hydra.record.store import RecordError, read, update, write_bytes, write_json
+from repro_hydra.record.store import RecordError, read, update, write_json
 from repro_hydra.record.times import utc_now
 from repro_hydra.seed import SeedError, choose_seeds
 from repro_hydra.session import capture, process
 from repro_hydra.session.check import check_env_set
 from repro_hydra.session.claim import check_directory
+from repro_hydra.session.code import KeptCode
 from repro_hydra.session.datasets import DataPlan, plan_for_job
 from repro_hydra.session.ending import terminating
 from repro_hydra.session.findings import Misuse, Refused, blockers, waive
@@ -67,7 +68,7 @@ class SweepDoor:
         sweep_dir: Path,
         program: Program | NoProgram,
         code: CodeRecord | None,
-        patch: bytes,
+        code_files: Mapping[str, bytes],
         data: DataPlan,
         findings: Sequence[Finding],
         lock: LockPlan | None = None,
@@ -76,7 +77,7 @@ class SweepDoor:
         self._options = options
         self._created = tuple(created)
         self._paths = SweepPaths(sweep_dir)
-        self._patch = patch
+        self._code_files = code_files
         self._isolates = options.mode is not Mode.record
         self._launcher: Any = None
         self._on_slurm = str(config.hydra.launcher.get("_target_")) == SLURM
@@ -341,8 +342,7 @@ class SweepDoor:
         if self._paths.sweep.exists():
             self._put_earlier_aside()
         self._paths.record.mkdir(parents=True, exist_ok=True)
-        if self._plan.code is not None and self._plan.code.patch is not None:
-            write_bytes(self._paths.patch, self._patch)
+        KeptCode(self._plan.code, self._code_files).write_files(self._paths.record)
         try:
             capture.write_shared_environment(self._paths, capture.environment_of_this_process(self._options))
         except (OSError, ValueError) as error:

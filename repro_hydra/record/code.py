@@ -25,6 +25,16 @@ class PatchFile(Part, frozen=True, kw_only=True):
     size_bytes: int
 
 
+class BundleFile(Part, frozen=True, kw_only=True):
+    """What no remote has, as ``git bundle`` writes it, relative to ``code.json``."""
+
+    path: str = "code.bundle"
+    blake3: str
+    size_bytes: int
+    stands_on: list[str] = []
+    """Commits that it does not hold; a remote has them."""
+
+
 class CodeRecord(Part, frozen=True, kw_only=True):
     """``code.json``. Paths are relative to `repository`, with forward slashes; no UTF-8 stands as escapes."""
 
@@ -58,3 +68,9 @@ class CodeRecord(Part, frozen=True, kw_only=True):
     """Path to reason."""
     patch: PatchFile | None = None
     """What makes `tree` from `commit` (from nothing where there is none); None where nothing differs."""
+    bundle: BundleFile | None = None
+    """`snapshot` and what it stands on; None where a remote has `commit`."""
+    imported_by: list[str] = []
+    """For another repository: what leads there (``PYTHONPATH``, an editable install, a submodule's path)."""
+    others: list[CodeRecord] = []
+    """The other repositories that code of the run may be imported from: submodules, editable installs."""

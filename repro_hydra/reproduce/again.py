@@ -213,10 +213,7 @@ class _Prepared:
             self.source = find_code(self.original, here, self.asked.environ)
         except CodeMissing as error:
             return [str(error)]
-        what = (
-            f"snapshot {self.source.snapshot[:12]}" if self.source.snapshot else "its commit and code.patch"
-        )
-        self.asked.say(f"code: {what} from {self.source.top}")
+        self.asked.say(f"code: {self.source.shown()}")
         return []
 
     def _config_dirs(self) -> list[str]:
@@ -256,10 +253,12 @@ class _Prepared:
         )
 
     def _user_cwd(self) -> Path | None:
-        """What the run's working directory is now: in the repository that its code was found in."""
+        """What the run's working directory is now: in the repository that its code was found in, else here."""
         if self.command.cwd is None:
             return Path(self.command.recorded_cwd) if self.trust.own else None
-        return None if self.source is None else self.source.top / self.command.cwd
+        if self.source is None:
+            return None
+        return (self.source.top or self.asked.here) / self.command.cwd
 
     def set_up(self) -> list[str]:
         """Check the code out, bring in its inputs, find the interpreter."""

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from repro_hydra.code.bundle import unbundle
 from repro_hydra.code.facts import Location, NoRepositoryError, locate
 from repro_hydra.code.git import Git, GitError, GitUnavailableError
 from repro_hydra.code.repository import borrow_objects
@@ -32,15 +33,24 @@ class CodeMissing(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CodeSource:
-    """A repository here that has what is needed."""
+    """Where what is needed can be had."""
 
-    location: Location
+    location: Location | None
+    """A repository here; None: the record's bundle holds everything."""
     snapshot: str | None
     """The commit with everything in it; None: `commit` and the record's patch."""
+    bundle: bytes | None = None
+    """What the repository lacks."""
 
     @property
-    def top(self) -> Path:
-        return self.location.top
+    def top(self) -> Path | None:
+        return None if self.location is None else self.location.top
+
+    def shown(self) -> str:
+        """What it is and where it comes from, for people."""
+        what = f"snapshot {self.snapshot[:12]}" if self.snapshot else "its commit and code.patch"
+        where = [] if self.bundle is None else ["code.bundle"]
+        return f"{what} from {' and '.join([*where, *([str(self.top)] if self.top else [])])}"
 
 
 def repositories(folders: Sequence[Path], environ: Mapping[str, str]) -> list[Location]:
@@ -64,7 +74,18 @@ def find_code(original: Original, here: Sequence[Location], environ: Mapping[str
     ------
     CodeMissing
     """
-    code = original.code
+    return find_one(original.code, original.code_files, here, environ)
+
+
+def find_one(
+    code: CodeRecord | None, files: Mapping[str, bytes], here: Sequence[Location], environ: Mapping[str, str]
+) -> CodeSource:
+    """Where the code of one repository can be had; `files` are the patches and bundles of the record.
+
+    Raises
+    ------
+    CodeMissing
+    """
     if code is None or (code.snapshot is None and code.commit is None):
         raise CodeMissing(
             "code: the record holds no commit and no snapshot (see code.json), so there is no code to run"
@@ -73,16 +94,40 @@ def find_code(original: Original, here: Sequence[Location], environ: Mapping[str
         git = Git(location.top, environ)
         if code.snapshot is not None and _tree_of(git, code.snapshot) == code.tree is not None:
             return CodeSource(location=location, snapshot=code.snapshot)
+    bundled = _from_bundle(code, files, here, environ)
+    if bundled is not None:
+        return bundled
     for location in here:
         git = Git(location.top, environ)
         if code.commit is not None and _tree_of(git, code.commit) is not None:
-            if original.patch is not None or code.patch is None:
+            if code.patch is None or _name(code.patch.path) in files:
                 return CodeSource(location=location, snapshot=None)
             raise CodeMissing(
                 f"code: commit {code.commit[:12]} is in {location.top}, and what differed from it is not: neither "
                 f"the snapshot {str(code.snapshot)[:12]} nor a code.patch that fits the record"
             )
     raise CodeMissing(_not_here(code, here))
+
+
+def _name(path: str) -> str:
+    return path.rpartition("/")[2]
+
+
+def _from_bundle(
+    code: CodeRecord, files: Mapping[str, bytes], here: Sequence[Location], environ: Mapping[str, str]
+) -> CodeSource | None:
+    """The record's bundle, and the repository here that has what it stands on."""
+    data = None if code.bundle is None else files.get(_name(code.bundle.path))
+    if code.bundle is None or data is None or code.snapshot is None:
+        return None
+    needed = code.bundle.stands_on
+    if not needed:
+        return CodeSource(location=None, snapshot=code.snapshot, bundle=data)
+    for location in here:
+        git = Git(location.top, environ)
+        if all(_tree_of(git, commit) is not None for commit in needed):
+            return CodeSource(location=location, snapshot=code.snapshot, bundle=data)
+    return None
 
 
 def _not_here(code: CodeRecord, here: Sequence[Location]) -> str:
@@ -132,24 +177,40 @@ def check_out(original: Original, source: CodeSource, tree: Path, environ: Mappi
     CodeMissing
         Objects are missing, or the patch does not give the tree that the record names.
     """
-    code = original.code
-    assert code is not None
+    assert original.code is not None
+    check_out_one(original.code, original.code_files, source, tree, environ)
+
+
+def check_out_one(
+    code: CodeRecord, files: Mapping[str, bytes], source: CodeSource, tree: Path, environ: Mapping[str, str]
+) -> None:
+    """Put the code of one repository into `tree`.
+
+    Raises
+    ------
+    CodeMissing
+    """
     try:
-        git = borrow_objects(tree, source.location.objects, environ, len(code.commit or code.snapshot or ""))
+        objects = None if source.location is None else source.location.objects
+        git = borrow_objects(tree, objects, environ, len(code.commit or code.snapshot or ""))
+        if source.bundle is not None:
+            unbundle(source.bundle, git)
         if source.snapshot is not None:
             git.run("checkout", "-q", "-f", "--detach", source.snapshot)
         else:
             assert code.commit is not None
             git.run("checkout", "-q", "-f", "--detach", code.commit)
-            if original.patch:
-                git.run("apply", "--index", "--whitespace=nowarn", "-", data=original.patch)
-            found = git.run("write-tree", "--missing-ok").decode().strip()
-            if code.tree is not None and found != code.tree:
-                raise CodeMissing(
-                    f"code: commit {code.commit[:12]} and code.patch give the tree {found[:12]}, and the record "
-                    f"names {code.tree[:12]}: one of them is not what the run had"
-                )
-        _check_out_submodules(git, tree, source.top, environ)
+            patch = None if code.patch is None else files.get(_name(code.patch.path))
+            if patch:
+                git.run("apply", "--index", "--whitespace=nowarn", "-", data=patch)
+        found = git.run("write-tree", "--missing-ok").decode().strip()
+        if code.tree is not None and found != code.tree:
+            raise CodeMissing(
+                f"code: {source.shown()} gives the tree {found[:12]}, and the record names {code.tree[:12]}: one of "
+                "them is not what the run had"
+            )
+        if source.top is not None:
+            _check_out_submodules(git, tree, source.top, environ)
         if code.commit is not None:
             git.run("reset", "-q", "--mixed", code.commit)
     except GitError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,13 +14,15 @@ from repro_hydra.record.code import CodeRecord
 from repro_hydra.record.data import DataRecord
 from repro_hydra.record.environment import Distribution, EnvironmentRecord
 from repro_hydra.record.manifest import digest_bytes
-from repro_hydra.record.paths import RECORD_DIR, RunPaths, SweepPaths
+from repro_hydra.record.paths import RECORD_DIR, RunPaths
 from repro_hydra.record.schema import JSON, SCHEMA_MAJOR, ConfigRecord, Manifest, RunRecord, SweepRecord
 from repro_hydra.record.store import RecordError
 from repro_hydra.reproduce.inside import LeadsOut, read_inside
 
 T = TypeVar("T", bound=msgspec.Struct)
 _OBJECT_ID = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+_CODE_FILE = re.compile(r"code(?:-[0-9]{1,3})?\.(?:patch|bundle)")
+_PATCH = "code.patch"
 _SWEEP_DEPTH = 8
 """How far above a job's directory its sweep may lie (``hydra.sweep.subdir`` may have slashes)."""
 
@@ -33,6 +36,8 @@ class Original:
     config: ConfigRecord | None = None
     code: CodeRecord | None = None
     patch: bytes | None = None
+    code_files: Mapping[str, bytes] = field(default_factory=dict)
+    """The patches and bundles that ``code.json`` names, by name; those whose digest is another one are left out."""
     environment: EnvironmentRecord | None = None
     distributions: list[Distribution] | None = None
     determinism: JSON = None
@@ -108,6 +113,7 @@ def read_original(run_dir: Path) -> Original:
         raise RecordError(f"{run_dir}: {reason}")
     sweep_dir, sweep = _sweep_of(run, run_dir)
     code = _checked_code(reader, reader.typed(f"{RECORD_DIR}/code.json", CodeRecord))
+    files = _code_files(reader, code, sweep_dir)
     environment = reader.typed(f"{RECORD_DIR}/environment.json", EnvironmentRecord)
     result = reader.raw(f"{RECORD_DIR}/result.json")
     return Original(
@@ -115,7 +121,8 @@ def read_original(run_dir: Path) -> Original:
         run=run,
         config=reader.typed(f"{RECORD_DIR}/config.json", ConfigRecord),
         code=code,
-        patch=_patch_of(reader, code, sweep_dir),
+        patch=files.get(_PATCH),
+        code_files=files,
         environment=environment,
         distributions=_distributions_of(reader, environment, sweep_dir),
         determinism=reader.raw(f"{RECORD_DIR}/determinism.json"),
@@ -133,11 +140,14 @@ def _checked_code(reader: _Reader, code: CodeRecord | None) -> CodeRecord | None
     """The code record, if what it calls object ids are some: they are given to git."""
     if code is None:
         return None
-    for name in ("commit", "tree", "snapshot"):
-        value = getattr(code, name)
-        if value is not None and not _OBJECT_ID.fullmatch(value):
-            reader.problems.append(f"code.json: {name}: expected an object id, found {value!r}")
-            return None
+    for one in (code, *code.others):
+        named = {name: getattr(one, name) for name in ("commit", "tree", "snapshot")}
+        stands_on = one.bundle.stands_on if one.bundle is not None else []
+        named |= {f"bundle.stands_on.{number}": value for number, value in enumerate(stands_on)}
+        for name, value in named.items():
+            if value is not None and not _OBJECT_ID.fullmatch(value):
+                reader.problems.append(f"code.json: {name}: expected an object id, found {value!r}")
+                return None
     return code
 
 
@@ -153,17 +163,25 @@ def _sweep_of(run: RunRecord, run_dir: Path) -> tuple[Path | None, SweepRecord |
     return None, None
 
 
-def _patch_of(reader: _Reader, code: CodeRecord | None, sweep_dir: Path | None) -> bytes | None:
-    if code is None or code.patch is None:
-        return None
-    # The name in the record is not followed: a patch lies in the run's record, or in that of its sweep.
-    data = reader.bytes_of(f"{RECORD_DIR}/code.patch")
-    if data is None and sweep_dir is not None:
-        data = reader.bytes_of(f"{RECORD_DIR}/{SweepPaths(sweep_dir).patch.name}", sweep_dir)
-    if data is not None and digest_bytes(data) != code.patch.blake3:
-        reader.problems.append("code.patch: is not the one that code.json names (its digest differs)")
-        return None
-    return data
+def _code_files(reader: _Reader, code: CodeRecord | None, sweep_dir: Path | None) -> dict[str, bytes]:
+    found: dict[str, bytes] = {}
+    for one in () if code is None else (code, *code.others):
+        for file in (one.patch, one.bundle):
+            if file is None:
+                continue
+            # The path in the record is not followed: a file lies in the run's record, or in that of its sweep.
+            name = file.path.rpartition("/")[2]
+            if not _CODE_FILE.fullmatch(name):
+                reader.problems.append(f"code.json: expected the name of a patch or a bundle, found {name!r}")
+                continue
+            data = reader.bytes_of(f"{RECORD_DIR}/{name}")
+            if data is None and sweep_dir is not None:
+                data = reader.bytes_of(f"{RECORD_DIR}/{name}", sweep_dir)
+            if data is not None and digest_bytes(data) != file.blake3:
+                reader.problems.append(f"{name}: is not the one that code.json names (its digest differs)")
+            elif data is not None:
+                found[name] = data
+    return found
 
 
 def _distributions_of(

@@ -13,7 +13,8 @@ from repro_hydra.reproduce.checkout import vouching_snapshot
 from repro_hydra.reproduce.inside import LeadsOut, path_inside
 from repro_hydra.reproduce.original import Original
 
-EXECUTED = tuple(f"{RECORD_DIR}/{name}" for name in ("run.json", "config.json", "code.json", "code.patch"))
+_NAMES = ("run.json", "config.json", "code.json", "code.patch", "code.bundle")
+EXECUTED = tuple(f"{RECORD_DIR}/{name}" for name in _NAMES)
 """What a reproduction goes by."""
 
 

@@ -131,8 +131,7 @@ def _code(original: Original, surroundings: Surroundings) -> Iterator[VerifyFind
     except CodeMissing as error:
         yield _finding("code", "blocks", str(error).removeprefix("code: "))
         return
-    what = f"snapshot {source.snapshot[:12]}" if source.snapshot else "its commit, and code.patch"
-    yield _finding("code", "harmless", f"{what} can be had from {source.top}")
+    yield _finding("code", "harmless", f"can be had: {source.shown()}")
     for path, reason in {} if code is None else code.not_captured.items():
         yield _finding("code", "may_change_bits", f"{path}: was never captured ({reason})")
 

@@ -17,8 +17,9 @@ from repro_hydra.config import DIFFERENCES, MODES, Mode, ReproConf, strict_conf
 from repro_hydra.program import NoProgram, describe_program
 from repro_hydra.record.places import project_of, remember_place
 from repro_hydra.record.schema import RunRecord
-from repro_hydra.session.check import check_interpreter, check_start, keep_snapshot
+from repro_hydra.session.check import check_interpreter, check_start
 from repro_hydra.session.claim import check_directory, reserve_stamped
+from repro_hydra.session.code import keep_code
 from repro_hydra.session.datasets import register_new_data
 from repro_hydra.session.findings import Refused, blockers, waive
 from repro_hydra.session.plan import Job, Plan, options_from
@@ -90,7 +91,7 @@ def session(
     blocking = blockers(findings, chosen.mode)
     if blocking:
         raise Refused(blocking, f"{chosen.mode.value} refuses this session")
-    code = keep_snapshot(checked.code, findings)
+    code = keep_code(checked.code, chosen.code, findings)
     if stamped and recorded is None:
         directory = reserve_stamped(directory)
     if recorded is None:
@@ -103,8 +104,8 @@ def session(
         entry={"kind": "session"}
         if isinstance(program, NoProgram)
         else {"kind": "session", "target": program.target},
-        code=code,
-        patch=checked.code.patch if checked.code is not None else b"",
+        code=code.record,
+        code_files=code.files,
         data=data,
         lock=checked.lock,
         findings=(*findings, *unregistered),

@@ -22,8 +22,9 @@ from repro_hydra.record.environment import EnvironmentRecord
 from repro_hydra.record.paths import RunPaths, SweepPaths
 from repro_hydra.record.redact import hide, known_secrets, redact, redact_argv
 from repro_hydra.record.schema import JSON, ConfigRecord, Finding, ProcessInfo, RunRecord
-from repro_hydra.record.store import RecordError, read, write_bytes, write_json
+from repro_hydra.record.store import RecordError, read, write_json
 from repro_hydra.record.values import to_json
+from repro_hydra.session.code import KeptCode, lying_in
 from repro_hydra.session.environment_lock import held_against_lock, lock_record
 from repro_hydra.session.exports import write_exports
 from repro_hydra.session.plan import Job, Plan
@@ -83,16 +84,15 @@ def options_record(options: ReproConf) -> dict[str, JSON]:
 
 
 def write_code(paths: RunPaths, plan: Plan) -> None:
-    """``code.json`` and ``code.patch``; a job of a sweep points at the sweep's patch."""
+    """``code.json``, and the patches and bundles; a job of a sweep points at the sweep's."""
     code = plan.code
     if code is None:
         return
-    if code.patch is not None and plan.sweep is None:
-        write_bytes(paths.patch, plan.patch)
-    elif code.patch is not None and plan.sweep is not None:
-        shared = SweepPaths(Path(plan.sweep.sweep_dir)).patch
-        relative = Path(os.path.relpath(shared, paths.record)).as_posix()
-        code = msgspec.structs.replace(code, patch=msgspec.structs.replace(code.patch, path=relative))
+    if plan.sweep is None:
+        KeptCode(code, plan.code_files).write_files(paths.record)
+    else:
+        shared = SweepPaths(Path(plan.sweep.sweep_dir)).record
+        code = lying_in(code, Path(os.path.relpath(shared, paths.record)).as_posix())
     write_json(paths.code, code)
 
 

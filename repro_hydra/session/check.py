@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from repro_hydra.code import CodeState, inspect_code, snapshot_code
+from repro_hydra.code import CodeState, inspect_code
 from repro_hydra.config import DeterminismConf, Mode, ReproConf
 from repro_hydra.determinism import (
     initial_environment,
@@ -19,7 +19,6 @@ from repro_hydra.determinism import (
 from repro_hydra.determinism.addresses import can_be_fixed, layout
 from repro_hydra.determinism.interpreter import CUBLAS_DETERMINISTIC, NCCL_ALGORITHMS, NCCL_PROTOCOLS
 from repro_hydra.program import NoProgram, Program, ignores_environment, why_not_restartable
-from repro_hydra.record.code import CodeRecord
 from repro_hydra.record.schema import Finding
 from repro_hydra.session.datasets import DataPlan, look_at_data
 from repro_hydra.session.environment_lock import look_at_lock
@@ -78,17 +77,6 @@ def check_start(
     data, found = look_at_data(options.data, cwd)
     lock, differing = look_at_lock(options.environment, cwd)
     return Checked(findings=(*findings, *found, *differing), code=code, data=data, lock=lock)
-
-
-def keep_snapshot(state: CodeState | None, findings: list[Finding]) -> CodeRecord | None:
-    """Keep the code in the repository; where that fails the record still has the patch, and `findings` says so."""
-    if state is None:
-        return None
-    try:
-        return snapshot_code(state)
-    except (OSError, RuntimeError) as error:
-        findings.append(Finding(id="snapshot-failed", severity="may_change_bits", message=str(error)))
-        return state.record
 
 
 def _where_the_code_is(program: Program | NoProgram, cwd: Path) -> Path:

@@ -57,8 +57,8 @@ class Plan:
     cwd: str = ""
     entry: dict[str, Any] = field(default_factory=dict)
     code: CodeRecord | None = None
-    patch: bytes = b""
-    """The patch itself for a single run; a sweep stores it once beside ``sweep.json``."""
+    code_files: Mapping[str, bytes] = field(default_factory=dict)
+    """Patches and bundles of a single run, by name; a sweep stores them once beside ``sweep.json``."""
     data: DataPlan | None = None
     """The declared datasets before the start; None where nobody looked."""
     lock: LockPlan | None = None
