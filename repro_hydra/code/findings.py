@@ -76,13 +76,12 @@ def script_ignored(path: str) -> Finding:
     )
 
 
-def dirty_submodule(path: str) -> Finding:
-    folder = shlex.quote(path)
+def folder_in_no_repository(folder: Path, why: str) -> Finding:
     return not_captured(
-        path,
-        "is a submodule with changes of its own, which no snapshot of this repository holds",
+        str(folder),
+        f"is imported from ({why}) and lies in no git repository",
         harmless=False,
-        mend=f"Run: git -C {folder} add . && git -C {folder} commit",
+        mend=f"Run: git init {shlex.quote(str(folder))}, then commit; or install it as a package",
     )
 
 

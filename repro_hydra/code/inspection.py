@@ -53,6 +53,7 @@ def inspect_code(
     max_patch_bytes: int,
     exclude: Sequence[Path] = (),
     script: Path | None = None,
+    imported: Mapping[Path, str] | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> CodeState:
     """What a run that starts now would run: commit, differences, and what could not be captured.
@@ -69,6 +70,8 @@ def inspect_code(
         Folders whose untracked files are no code: the run's own.
     script : Path, optional
         The started script, `start` by default if that is a file: it must lie in the repository.
+    imported : mapping, optional
+        Other folders that modules are imported from, with what leads there (``PYTHONPATH``).
     environ : mapping, optional
         The variables for git; the process's own by default.
 
@@ -77,9 +80,33 @@ def inspect_code(
     CodeState
         Never an exception: what git cannot answer is a finding, and None in the record.
     """
-    environ = os.environ if environ is None else environ
+    from repro_hydra.code.elsewhere import look_elsewhere  # which asks this function in its turn
+
+    variables = os.environ if environ is None else environ
+
+    def look(folder: Path) -> CodeState:
+        return inspect_code(
+            folder,
+            max_file_bytes=max_file_bytes,
+            max_patch_bytes=max_patch_bytes,
+            exclude=exclude,
+            environ=variables,
+        )
+
     if script is None and start.is_file():
         script = start
+    state = _inspect(start, max_file_bytes, max_patch_bytes, exclude, script, variables)
+    return look_elsewhere(state, imported or {}, look, variables)
+
+
+def _inspect(
+    start: Path,
+    max_file_bytes: int,
+    max_patch_bytes: int,
+    exclude: Sequence[Path],
+    script: Path | None,
+    environ: Mapping[str, str],
+) -> CodeState:
     try:
         location = locate(_existing_folder(start), environ)
     except NoRepositoryError:
@@ -246,8 +273,6 @@ class _Inspection:
                 commit = folder.run("rev-parse", "HEAD").decode().strip()
             dirty = bool(set("MU") & set(state)) if initialised else None
             result.append(Submodule(path=shown(path), commit=commit, dirty=dirty))
-            if dirty:
-                self.findings.append(found_that.dirty_submodule(shown(path)))
         return result
 
     def _name_what_is_missing(
@@ -257,9 +282,6 @@ class _Inspection:
         for path, reason in sorted(self.refused.items()):
             harmless = is_environment_file(path)
             self.findings.append(found_that.not_captured(shown(path), reason, harmless=harmless))
-        for submodule in record.submodules:
-            if submodule.dirty:
-                not_captured[submodule.path] = "is a submodule with changes of its own"
         file = None
         if patch is None:
             not_captured["code.patch"] = f"would have more than code.max_patch_bytes={self.max_patch_bytes:,}"

@@ -72,5 +72,7 @@ class CodeRecord(Part, frozen=True, kw_only=True):
     """`snapshot` and what it stands on; None where a remote has `commit`."""
     imported_by: list[str] = []
     """For another repository: what leads there (``PYTHONPATH``, an editable install, a submodule's path)."""
+    import_folders: list[str] = []
+    """For another repository: the folders on the search path, relative to `repository`."""
     others: list[CodeRecord] = []
     """The other repositories that code of the run may be imported from: submodules, editable installs."""

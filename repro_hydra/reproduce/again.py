@@ -16,6 +16,7 @@ import msgspec
 from repro_hydra.code.facts import Location
 from repro_hydra.environment import capture_environment, list_distributions
 from repro_hydra.environment.circumstances import canonical, differing_environments
+from repro_hydra.record.code import CodeRecord
 from repro_hydra.record.paths import RunPaths
 from repro_hydra.record.places import project_of, remember_place
 from repro_hydra.record.reproduction import Cause, Reproduction
@@ -24,7 +25,9 @@ from repro_hydra.reproduce.checkout import (
     CodeMissing,
     CodeSource,
     check_out,
+    check_out_one,
     find_code,
+    find_one,
     repositories,
     scratch_folder,
 )
@@ -100,7 +103,18 @@ class Workshop:
             if key not in self._trees:
                 # Two folders down, so that a path such as ../data still lies in the scratch folder.
                 tree = self.scratch / str(len(self._trees)) / "above" / "tree"
-                check_out(original, source, tree, self.asked.environ)
+                near = repositories([self.asked.here], self.asked.environ)
+                check_out(original, source, tree, self.asked.environ, near)
+                self._trees[key] = tree
+            return self._trees[key]
+
+    def other_tree(self, number: int, other: CodeRecord, original: Original, source: CodeSource) -> Path:
+        """The scratch tree of another repository that the run imported from."""
+        key = f"{other.tree}-{other.commit}"
+        with self._lock:
+            if key not in self._trees:
+                tree = self.scratch / f"other-{len(self._trees)}-{number}" / "above" / "tree"
+                check_out_one(other, original.code_files, source, tree, self.asked.environ)
                 self._trees[key] = tree
             return self._trees[key]
 
@@ -181,6 +195,8 @@ class _Prepared:
         self.command: Command = command_of(original, self.asked.environ)
         self.trust = Trust(False, "")
         self.source: CodeSource | None = None
+        self.trees: dict[Path, Path] = {}
+        self.more_imports: list[Path] = []
         self.inputs = Inputs()
         self.absent: list[str] = []
 
@@ -265,6 +281,7 @@ class _Prepared:
         assert self.source is not None
         try:
             self.tree = self.workshop.tree_of(self.original, self.source)
+            self._check_out_others()
             self.python = self.workshop.python_for(self.original, self.tree)
         except CodeMissing as error:
             return [str(error)]
@@ -281,6 +298,26 @@ class _Prepared:
         for name in self.inputs.brought:
             self.asked.say(f"data: {name}, from the project as it is now")
         return self._program_missing()
+
+    def _check_out_others(self) -> None:
+        """Other repositories that the run imported from (editable installs, PYTHONPATH), each in a tree of its own."""
+        assert self.original.code is not None
+        assert self.source is not None
+        self.trees = {} if self.source.top is None else {self.source.top: self.tree}
+        self.more_imports = []
+        for number, other in enumerate(self.original.code.others):
+            if other.repository is None or not other.import_folders:
+                continue
+            top = Path(other.repository)
+            here = repositories([self.asked.here], self.asked.environ)
+            if self.trust.own:
+                here += repositories([top], self.asked.environ)
+            source = find_one(other, self.original.code_files, here, self.asked.environ)
+            tree = self.workshop.other_tree(number, other, self.original, source)
+            self.trees[top] = tree
+            folders = [Path(os.path.realpath(tree / folder)) for folder in other.import_folders]
+            self.more_imports += [folder for folder in folders if folder.is_relative_to(tree)]
+            self.asked.say(f"code of {', '.join(other.imported_by)}: {source.shown()}")
 
     def _program_missing(self) -> list[str]:
         name = self.command.console_script
@@ -313,7 +350,7 @@ class _Prepared:
         write_json(spec, told)
         environ = process_environment(self.original, self.asked.environ, self.cwd)
         environ[VARIABLE] = str(spec)
-        path = import_path(self.python, self.source.location, self.tree, self.asked.environ)
+        path = import_path(self.python, self.trees, self.more_imports, self.asked.environ)
         environ.pop("PYTHONPATH", None)
         if path is not None:
             environ["PYTHONPATH"] = path

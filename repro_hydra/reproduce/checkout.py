@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from repro_hydra.code.bundle import unbundle
+from repro_hydra.code.elsewhere import SUBMODULE
 from repro_hydra.code.facts import Location, NoRepositoryError, locate
 from repro_hydra.code.git import Git, GitError, GitUnavailableError
 from repro_hydra.code.repository import borrow_objects
@@ -169,8 +170,19 @@ def scratch_folder() -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def check_out(original: Original, source: CodeSource, tree: Path, environ: Mapping[str, str]) -> None:
+def check_out(
+    original: Original,
+    source: CodeSource,
+    tree: Path,
+    environ: Mapping[str, str],
+    near: Sequence[Location] = (),
+) -> None:
     """Put the run's code into `tree`, a new folder.
+
+    Parameters
+    ----------
+    near : sequence of Location
+        Repositories that may have what a submodule needs.
 
     Raises
     ------
@@ -178,13 +190,33 @@ def check_out(original: Original, source: CodeSource, tree: Path, environ: Mappi
         Objects are missing, or the patch does not give the tree that the record names.
     """
     assert original.code is not None
-    check_out_one(original.code, original.code_files, source, tree, environ)
+    code, files = original.code, original.code_files
+    submodules: dict[str, CodeRecord | None] = {
+        module.path: None for module in code.submodules if module.dirty is not None
+    }
+    for other in code.others:
+        for by in other.imported_by:
+            if by.startswith(SUBMODULE):
+                submodules[by.removeprefix(SUBMODULE)] = other
+    check_out_one(code, files, source, tree, environ, submodules=submodules, near=near)
 
 
 def check_out_one(
-    code: CodeRecord, files: Mapping[str, bytes], source: CodeSource, tree: Path, environ: Mapping[str, str]
+    code: CodeRecord,
+    files: Mapping[str, bytes],
+    source: CodeSource,
+    tree: Path,
+    environ: Mapping[str, str],
+    *,
+    submodules: Mapping[str, CodeRecord | None] | None = None,
+    near: Sequence[Location] = (),
 ) -> None:
     """Put the code of one repository into `tree`.
+
+    Parameters
+    ----------
+    submodules : mapping, optional
+        Those that the run had, by their paths, each with the record's snapshot; None where a remote has its commit.
 
     Raises
     ------
@@ -209,8 +241,7 @@ def check_out_one(
                 f"code: {source.shown()} gives the tree {found[:12]}, and the record names {code.tree[:12]}: one of "
                 "them is not what the run had"
             )
-        if source.top is not None:
-            _check_out_submodules(git, tree, source.top, environ)
+        _check_out_submodules(git, tree, source.top, submodules or {}, files, environ, near)
         if code.commit is not None:
             git.run("reset", "-q", "--mixed", code.commit)
     except GitError as error:
@@ -219,11 +250,18 @@ def check_out_one(
         raise CodeMissing(f"code: {error}") from None
 
 
-def _check_out_submodules(git: Git, tree: Path, top: Path, environ: Mapping[str, str]) -> None:
-    """The commits that the tree itself names, from where the user's work tree has them."""
-    for entry in git.run("ls-tree", "-r", "-z", git.run("write-tree", "--missing-ok").decode().strip()).split(
-        b"\0"
-    ):
+def _check_out_submodules(
+    git: Git,
+    tree: Path,
+    top: Path | None,
+    kept: Mapping[str, CodeRecord | None],
+    files: Mapping[str, bytes],
+    environ: Mapping[str, str],
+    near: Sequence[Location],
+) -> None:
+    """From the record's snapshots of them, else the commits that the tree names, from the user's work tree."""
+    written = git.run("write-tree", "--missing-ok").decode().strip()
+    for entry in git.run("ls-tree", "-r", "-z", written).split(b"\0"):
         match = _GITLINK.match(entry)
         if match is None:
             continue
@@ -231,11 +269,27 @@ def _check_out_submodules(git: Git, tree: Path, top: Path, environ: Mapping[str,
         target = tree / path
         if not Path(os.path.realpath(target)).is_relative_to(tree):
             raise CodeMissing(f"code: submodule {path!r} leads out of the tree")
-        try:
-            location = locate(top / path, environ)
-        except (NoRepositoryError, GitError, GitUnavailableError):
-            continue
-        if location.top != Path(os.path.realpath(top / path)):
-            continue  # it is not initialised here, so perhaps it was not for the run
-        inner = borrow_objects(target, location.objects, environ, len(commit))
-        inner.run("checkout", "-q", "-f", "--detach", commit)
+        here = _initialised(top, path, environ)
+        other = kept.get(path)
+        if other is not None:
+            source = find_one(other, files, near if here is None else [here, *near], environ)
+            check_out_one(other, files, source, target, environ)
+        elif here is not None:
+            inner = borrow_objects(target, here.objects, environ, len(commit))
+            inner.run("checkout", "-q", "-f", "--detach", commit)
+        elif path in kept:  # else it was not initialised for the run either
+            raise CodeMissing(
+                f"code: submodule {path}: expected commit {commit[:12]}, found none here. Run this in a clone with "
+                "git submodule update --init"
+            )
+
+
+def _initialised(top: Path | None, path: str, environ: Mapping[str, str]) -> Location | None:
+    """The user's own work tree of a submodule."""
+    if top is None:
+        return None
+    try:
+        location = locate(top / path, environ)
+    except (NoRepositoryError, GitError, GitUnavailableError):
+        return None
+    return location if location.top == Path(os.path.realpath(top / path)) else None

@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from repro_hydra.code.facts import Location
 from repro_hydra.environment import list_distributions
 from repro_hydra.reproduce.command import Command
 
@@ -56,23 +55,31 @@ def program_line(
 
 
 def import_path(
-    python: Python, source: Location | None, tree: Path, environ: Mapping[str, str]
+    python: Python, trees: Mapping[Path, Path], first: Sequence[Path], environ: Mapping[str, str]
 ) -> str | None:
-    """PYTHONPATH for the job: what would be imported from the user's work tree comes from the scratch tree.
+    """PYTHONPATH for the job: what would be imported from the user's work trees comes from the scratch trees.
 
     Without it a project that is installed in place (``pip install -e .``, ``src/`` layout) would be imported as it
     is now, whatever was checked out.
+
+    Parameters
+    ----------
+    trees : mapping
+        The tops of work trees, with the scratch trees that stand for them.
+    first : sequence of Path
+        Folders of scratch trees that the run had on its search path, whatever this process has.
     """
     given = [entry for entry in environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
-    moved = []
-    if source is not None:
-        prefix = Path(os.path.realpath(sys.prefix))
+    moved: list[Path] = []
+    prefix = Path(os.path.realpath(sys.prefix))
+    for top, tree in trees.items():
         for entry in [*given, *python.search_path]:
             real = Path(os.path.realpath(entry))
-            if real.is_relative_to(source.top) and not real.is_relative_to(prefix):
-                moved.append(str(tree / real.relative_to(source.top)))
-        given = [entry for entry in given if not Path(os.path.realpath(entry)).is_relative_to(source.top)]
-    entries = list(dict.fromkeys([*(entry for entry in moved if Path(entry).is_dir()), *given]))
+            if real.is_relative_to(top) and not real.is_relative_to(prefix):
+                moved.append(tree / real.relative_to(top))
+        given = [entry for entry in given if not Path(os.path.realpath(entry)).is_relative_to(top)]
+    here = [str(entry) for entry in [*moved, *first] if entry.is_dir()]
+    entries = list(dict.fromkeys([*here, *given]))
     return os.pathsep.join(entries) or None
 
 

@@ -23,6 +23,7 @@ from repro_hydra.record.schema import Finding
 from repro_hydra.session.datasets import DataPlan, look_at_data
 from repro_hydra.session.environment_lock import look_at_lock
 from repro_hydra.session.findings import Misuse
+from repro_hydra.session.imported import import_folders
 from repro_hydra.session.plan import LockPlan
 from repro_hydra.session.promise import weakened
 from repro_hydra.tracking.find import why_not_usable
@@ -63,6 +64,7 @@ def check_start(
             max_file_bytes=options.code.max_file_bytes,
             max_patch_bytes=options.code.max_patch_bytes,
             exclude=exclude,
+            imported=import_folders(os.environ),
         )
         findings += code.findings
     else:

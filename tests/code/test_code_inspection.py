@@ -263,13 +263,28 @@ def test_submodules(repository: Repository, tmp_path: Path) -> None:
     index = (repository.top / ".git/modules/vendor/lib/index").read_bytes()
     state = repository.inspect()
     assert seen() == (first, True)
-    assert blocking(state.findings) == ["code-not-captured:vendor/lib"]
+    assert blocking(state.findings) == []
     assert state.record.dirty is True
+    (inner,) = state.others
+    assert inner.record.imported_by == ["submodule vendor/lib"]
+    assert inner.record.commit == first
+    assert b"+V = 2" in inner.patch
+    assert f"dirty:{module.top}" in {finding.id for finding in state.findings}
+    assert snapshot_code(inner).snapshot_ref is not None
+    assert module.git("for-each-ref", "refs/repro/") != ""
+    assert repository.git("for-each-ref", "refs/repro/") == ""
+    module.write("id_rsa", "secret")
+    assert blocking(repository.inspect().findings) == [f"code-not-captured:{module.top}/id_rsa"]
+    (module.top / "id_rsa").unlink()
     assert (repository.top / ".git/modules/vendor/lib/index").read_bytes() == index
     second = module.commit()
     state = repository.inspect()
     assert seen() == (second, False)
     assert blocking(state.findings) == []
+    assert [other.record.commit for other in state.others] == [second]  # which no remote has
+    module.git("push", "-q", "origin", "HEAD:refs/heads/pushed")
+    state = repository.inspect()
+    assert state.others == ()
     assert state.record.dirty_files == ["vendor/lib"]
     assert f"+Subproject commit {second}".encode() in state.patch
     repository.apply(state, tmp_path / "again")

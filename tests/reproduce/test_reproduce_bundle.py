@@ -83,3 +83,56 @@ def test_a_bundle_above_its_cap_is_named(lab: Laboratory) -> None:
     findings = json.loads((run / ".repro/run.json").read_text())["findings"]
     (finding,) = [finding for finding in findings if finding["id"].startswith("code-not-bundled:")]
     assert finding["severity"] == "harmless"
+
+
+IMPORTING = SCRIPT.replace(
+    "import repro_hydra\n",
+    "import repro_hydra\nimport sys\nfrom pathlib import Path\n\n"
+    "sys.path.append(str(Path(__file__).parent / 'vendor/lib'))\nfrom inner import IN\nfrom outer import OUT\n",
+).replace("cfg.lr", "cfg.lr * IN * OUT")
+
+
+def test_other_repositories_are_part_of_the_code(lab: Laboratory, tmp_path: Path) -> None:
+    """A submodule and a repository on PYTHONPATH, both with changes of their own: captured, and run again."""
+    library, outer = (
+        Laboratory(tmp_path / "library", lab.environment),
+        Laboratory(tmp_path / "outer", lab.environment),
+    )
+    for project, name, text in ((library, "inner.py", "IN = 1\n"), (outer, "src/outer.py", "OUT = 1\n")):
+        project.top.mkdir()
+        project.git("init", "-q")
+        project.write(name, text)
+        project.commit()
+    lab.git("-c", "protocol.file.allow=always", "submodule", "add", "-q", str(library.top), "vendor/lib")
+    lab.holding(IMPORTING)
+    lab.write("vendor/lib/inner.py", "IN = 2\n")
+    outer.write("src/outer.py", "OUT = 3\n")
+    outer.write("src/key.pem", "secret")
+    search = {"PYTHONPATH": str(outer.top / "src")}
+    refused = lab.run("+repro=strict", "seed=1", **search)
+    refused.refused(1, f"[code-not-captured:{outer.top}/src/key.pem]")
+    (outer.top / "src/key.pem").unlink()
+    plain = tmp_path / "plain"
+    plain.mkdir()
+    (plain / "loose.py").write_text("")
+    lab.run("+repro=strict", "seed=1", PYTHONPATH=f"{outer.top}/src:{plain}").refused(
+        1, f"[code-not-captured:{plain}]", "git init"
+    )
+    run = lab.original("seed=1", **search)
+    code = code_of(run)
+    others = code["others"]
+    assert isinstance(others, list)
+    assert [other["imported_by"] for other in others] == [["submodule vendor/lib"], ["PYTHONPATH"]]
+    assert others[1]["import_folders"] == ["src"]
+    assert b"+IN = 2" in (run / ".repro/code-1.patch").read_bytes()
+    assert b"+OUT = 3" in (run / ".repro/code-2.patch").read_bytes()
+
+    lab.write("vendor/lib/inner.py", "IN = 5\n")
+    outer.write("src/outer.py", "OUT = 5\n")
+    lab.bitwise(run)
+    moved = lab.moved_away(run, tmp_path / "moved")
+    for folder in (lab.top, outer.top):
+        shutil.rmtree(folder)
+    document = lab.reproduce(moved, cwd=plain)  # the submodule's commit is where it always was: on its remote
+    assert str(library.top) in "".join(document["missing"])
+    lab.bitwise(moved, cwd=library.top)
