@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import fields, is_dataclass
 from pathlib import Path
+from typing import Any
 
-import click
 import pytest
 import typer.main
 
@@ -42,10 +42,9 @@ def test_a_function_that_it_names_is_there(name: str) -> None:
 
 @pytest.mark.parametrize("words", named(r"`repro-hydra ([\w -]+)`"))
 def test_a_command_that_it_names_is_there(words: str) -> None:
-    command: click.Command = typer.main.get_command(app)
+    command: Any = typer.main.get_command(app)
     for word in words.split():
-        assert isinstance(command, click.Group), words
-        assert word in command.commands, words
+        assert word in getattr(command, "commands", {}), words
         command = command.commands[word]
 
 
