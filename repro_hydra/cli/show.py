@@ -6,6 +6,7 @@ import platform
 import shlex
 import shutil
 import sys
+import textwrap
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -23,6 +24,7 @@ from repro_hydra.record.store import RecordError, read, read_raw
 from repro_hydra.sweep.table import Column, clean, lay_out
 
 _MOST_FILES = 20
+_WIDEST = 40
 
 
 def record_of(reference: str) -> tuple[dict[str, JSON], list[str]]:
@@ -176,18 +178,31 @@ def _determinism_lines(determinism: JSON) -> list[str]:
     if not determinism:
         return []
     words = {True: "yes", False: "NO", None: "—"}
-    rows = [
-        [
-            str(row["name"]),
-            *(_word(row.get(key)) for key in ("asked", "entry", "first_step", "exit")),
-            words.get(row.get("in_force"), "?"),
-            str(row.get("how") or ""),
-        ]
-        for row in determinism.get("settings", [])
-    ]
-    titles = ("setting", "asked", "at entry", "first step", "at exit", "in force", "how probed")
+    settings = determinism.get("settings", [])
+    rows, nothing_found = [], []
+    for row in settings:
+        asked, found = row.get("asked"), _over_the_run(row)
+        if asked is None and not found:
+            nothing_found.append(str(row["name"]))
+            continue
+        told = words.get(row.get("in_force"), "?")
+        rows.append([str(row["name"]), _word(asked), found or "—", told, str(row.get("how") or "")])
+    titles = ("setting", "asked", "found", "in force", "how probed")
     columns = [Column(title, drop=title == "how probed") for title in titles]
-    return ["", *lay_out(columns, rows, width=_terminal_width()).splitlines()] if rows else []
+    table = lay_out(columns, rows, width=_terminal_width()).splitlines() if rows else []
+    if nothing_found:
+        table += textwrap.wrap(
+            f"not set, or its library not imported: {', '.join(nothing_found)}", 100, subsequent_indent="  "
+        )
+    return ["", *table] if table else []
+
+
+def _over_the_run(row: JSON) -> str:
+    """What was found at entry, at the first optimizer step and at exit: once, where it stayed the same."""
+    probed = [row[key] for key in ("entry", "first_step", "exit") if row.get(key) is not None]
+    changes = [value for n, value in enumerate(probed) if n == 0 or value != probed[n - 1]]
+    texts = (str(value) for value in changes)
+    return " → ".join(text if len(text) <= _WIDEST else f"{text[: _WIDEST - 1]}…" for text in texts)
 
 
 def _terminal_width() -> int | None:

@@ -197,7 +197,7 @@ class TestShow:
         page = call("show", run).stdout
         for words in (
             "baseline", "paper", "upheld: no", "undeclared-input:x", "read x", "train.py 'a b'", "c" * 40, "dirty",
-            "torch.threads", "NO", "torch.get_num_threads()", "accuracy", "0.97", "python 0",
+            "torch.threads", "1 → 2", "NO", "torch.get_num_threads()", "accuracy", "0.97", "python 0",
         ):  # fmt: skip
             assert words in page, words
 
