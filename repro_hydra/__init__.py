@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from repro_hydra.checkpoint.keyed import keyed as keyed
     from repro_hydra.data import data_add as data_add
     from repro_hydra.data import data_verify as data_verify
+    from repro_hydra.determinism import deterministic as deterministic
     from repro_hydra.reproduce.api import compare as compare
     from repro_hydra.reproduce.api import reproduce as reproduce
     from repro_hydra.reproduce.api import validate_results as validate_results
@@ -43,6 +44,7 @@ _HOMES = {
     "keyed": "repro_hydra.checkpoint.keyed",
     "resumable": "repro_hydra.session.resume",
     "seed_everything": "repro_hydra.seed",
+    "deterministic": "repro_hydra.determinism",
     "rng": "repro_hydra.seed.streams",
     "session": "repro_hydra.session.api",
     "current_run": "repro_hydra.session.api",

@@ -1,5 +1,7 @@
 """The settings that make equal seeds give equal bits: asked for, put in force, and probed."""
 
+from repro_hydra.determinism.context import Determinism as Determinism
+from repro_hydra.determinism.context import deterministic as deterministic
 from repro_hydra.determinism.interpreter import initial_environment as initial_environment
 from repro_hydra.determinism.interpreter import required_variables as required_variables
 from repro_hydra.determinism.interpreter import restart as restart

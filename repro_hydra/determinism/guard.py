@@ -6,6 +6,8 @@ Frameworks switch determinism off as they set themselves up (Lightning with ``de
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -78,7 +80,7 @@ class Guard:
         self._patches = Patches()
         self._found: dict[str, Finding] = {}
 
-    def install(self, options: DeterminismConf) -> None:
+    def install(self, options: DeterminismConf, *, undoable: bool = False) -> None:
         """Hold torch, which must be imported, to what `options` ask for."""
         torch: Any = sys.modules["torch"]
         if options.torch is TorchDeterminism.enforce:
@@ -86,7 +88,7 @@ class Guard:
             for switch in _SWITCHES:
                 self._hold_switch(torch, switch)
             if options.threads is not None:
-                self._hold_threads(torch, options.threads)
+                self._hold_threads(torch, options.threads, interop=not undoable)
         if options.precision is Precision.full:
             for switch in _PRECISION_SWITCHES:
                 self._hold_switch(torch, switch)
@@ -110,14 +112,20 @@ class Guard:
         self._replace(torch, "use_deterministic_algorithms", self._held(name, weakens))
         self._replace(torch, "set_deterministic_debug_mode", self._held(name, loosens))
 
-    def _hold_threads(self, torch: Any, threads: int) -> None:
-        self._replace(torch, "set_num_threads", self._held("torch.threads", lambda count: count != threads))
-        # torch takes one call of this one, which was ours: the program's own would raise.
-        self._replace(
-            torch,
-            "set_num_interop_threads",
-            self._held("torch.interop_threads", lambda count: count != threads, same=True),
-        )
+    def _hold_threads(self, torch: Any, threads: int, *, interop: bool) -> None:
+        owner = os.getpid()
+
+        def changes(count: int) -> bool:
+            # A worker of a DataLoader gives itself one thread, and must: in a forked child more of them hang.
+            child = os.getpid() != owner or multiprocessing.parent_process() is not None
+            return count != threads and not child
+
+        self._replace(torch, "set_num_threads", self._held("torch.threads", changes))
+        if interop:
+            # torch takes one call of this one, which was ours: the program's own would raise.
+            self._replace(
+                torch, "set_num_interop_threads", self._held("torch.interop_threads", changes, same=True)
+            )
 
     def _hold_switch(self, torch: Any, switch: _Switch) -> None:
         original = getattr(torch._C, switch.function, None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from repro_hydra.config import DeterminismConf, TorchDeterminism
@@ -31,6 +32,31 @@ def _limit_blas(asked: JSON) -> None:
     import threadpoolctl
 
     threadpoolctl.threadpool_limits(limits=asked, user_api="blas")
+
+
+def _remember_blas() -> Callable[[], None]:
+    import threadpoolctl
+
+    libraries = threadpoolctl.ThreadpoolController().select(user_api="blas").lib_controllers
+    counts = [(library, library.get_num_threads()) for library in libraries]
+
+    def bring_back() -> None:
+        for library, count in counts:
+            library.set_num_threads(count)
+
+    return bring_back
+
+
+def _remember_xla() -> Callable[[], None]:
+    before = os.environ.get("XLA_FLAGS")
+
+    def bring_back() -> None:
+        if before is None:
+            os.environ.pop("XLA_FLAGS", None)
+        else:
+            os.environ["XLA_FLAGS"] = before
+
+    return bring_back
 
 
 def _enforced(options: DeterminismConf) -> bool | None:
@@ -91,6 +117,7 @@ LIBRARY_SETTINGS: tuple[Setting, ...] = (
         asked=lambda options: options.threads,
         probe=_blas_threads,
         apply=_limit_blas,
+        remember=_remember_blas,
         holds=lambda asked, found: found is None or found == asked,
     ),
     recorded(
@@ -110,6 +137,7 @@ LIBRARY_SETTINGS: tuple[Setting, ...] = (
         asked=_enforced,
         probe=_xla,
         apply=_set_xla,
+        remember=_remember_xla,
         holds=lambda _asked, found: found in (True, _CPU_ONLY),
     ),
     recorded(

@@ -8,6 +8,7 @@ asked where they are there, and the old ones set, which brings both into line.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from repro_hydra.config import DeterminismConf, Precision
@@ -49,6 +50,47 @@ def _set_cudnn(asked: JSON) -> None:
     torch_module()._C._set_cudnn_allow_tf32(asked == "tf32")
 
 
+_PLACES = (("generic", "all"), ("cuda", "matmul"), ("cuda", "conv"), ("cuda", "rnn"), ("mkldnn", "matmul"))
+
+
+def _remember_fp32() -> Callable[[], None]:
+    """Both ways of asking: the old switches, where they can be read, and what the new ones said."""
+    torch = torch_module()
+    ask = getattr(torch._C, "_get_fp32_precision_getter", None)
+    new = {} if ask is None else {place: ask(*place) for place in _PLACES}
+    matmul = _or_none(torch.get_float32_matmul_precision)
+    cudnn = _or_none(torch._C._get_cudnn_allow_tf32)
+
+    def bring_back() -> None:
+        if matmul is not None:
+            torch.set_float32_matmul_precision(matmul)
+        if cudnn is not None:
+            torch._C._set_cudnn_allow_tf32(cudnn)
+        for place, value in new.items():
+            if ask is not None and ask(*place) != value:
+                torch._C._set_fp32_precision_setter(*place, value)
+
+    return bring_back
+
+
+def _or_none(ask: Callable[[], JSON]) -> JSON:
+    try:
+        return ask()
+    except RuntimeError:  # the program used both ways
+        return None
+
+
+def _remember_reduced(kind: str) -> Callable[[], Callable[[], None]]:
+    def remember() -> Callable[[], None]:
+        torch = torch_module()
+        name = f"cublas_allow_{kind}_reduced_precision_reduction"
+        found = getattr(torch._C, f"_get_{name}")()
+        setter = getattr(torch._C, f"_set_{name}")
+        return partial(setter, *found) if isinstance(found, tuple) else partial(setter, found)
+
+    return remember
+
+
 def _reduced(name: str) -> Callable[[], JSON]:
     def probe() -> JSON:
         found = getattr(torch_module().backends.cuda.matmul, name)
@@ -63,7 +105,8 @@ def _set_reduced(name: str) -> Callable[[JSON], None]:
 
 def _row(
     name: str, why: str, how: str, asked: JSON, probe: Callable[[], JSON], apply: Callable[[JSON], None],
-    usual: JSON = ANY, there: Callable[[], bool] = lambda: True,
+    usual: JSON = ANY, remember: Callable[[], Callable[[], None]] | None = _remember_fp32,
+    there: Callable[[], bool] = lambda: True,
 ) -> Setting:  # fmt: skip
     full = _full(asked)
     return Setting(
@@ -77,6 +120,7 @@ def _row(
         probe=probe,
         apply=apply,
         usual=usual,
+        remember=remember,
     )
 
 
@@ -127,6 +171,7 @@ PRECISION_SETTINGS: tuple[Setting, ...] = (
             False,
             _reduced(f"allow_{kind}_reduced_precision_reduction"),
             _set_reduced(f"allow_{kind}_reduced_precision_reduction"),
+            remember=_remember_reduced(kind),
         )
         for kind in ("fp16", "bf16")
     ),
@@ -138,6 +183,7 @@ PRECISION_SETTINGS: tuple[Setting, ...] = (
         lambda: getattr(torch_module().backends.cuda.matmul, "allow_fp16_accumulation", None),
         _set_reduced("allow_fp16_accumulation"),
         usual=False,
+        remember=None,
         there=lambda: hasattr(torch_module().backends.cuda.matmul, "allow_fp16_accumulation"),  # since 2.7
     ),
 )

@@ -39,6 +39,8 @@ class Setting:
     holds: Callable[[JSON, JSON], bool] = lambda asked, found: bool(asked == found)
     usual: JSON = ANY
     """What the library starts with: another value was somebody's choice, and overriding it is said."""
+    remember: Callable[[], Callable[[], None]] | None = None
+    """Called before it is set; what it returns brings that back. None: `apply`, with what the probe found."""
     lasting: bool = False
     """It cannot be undone."""
     severity: Literal["blocks", "harmless"] = "blocks"

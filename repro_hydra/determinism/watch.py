@@ -59,6 +59,8 @@ class SettingsWatch:
         The directory that files are named relative to.
     waived : callable, optional
         Whether an operator without a deterministic implementation is waived; None where none is.
+    undoable : bool
+        Leave alone what could not be undone by `restore`.
     """
 
     def __init__(
@@ -67,8 +69,12 @@ class SettingsWatch:
         when_imported: Callable[[str, Callable[[], None]], None],
         start: str = "",
         waived: Callable[[str], bool] | None = None,
+        *,
+        undoable: bool = False,
     ) -> None:
         self._guard = Guard(start)
+        self._undoable = undoable
+        self._undo: list[Callable[[], None]] = []
         enforced = options.torch is TorchDeterminism.enforce
         self._let_through = None if waived is None or not enforced else LetThrough(waived, start)
         self._options = options
@@ -89,7 +95,7 @@ class SettingsWatch:
         for library in libraries:
             self._when_imported(library, partial(self._enter_library, library))
         self._when_imported("torch", self._watch_first_step)
-        self._when_imported("torch", lambda: self._guard.install(self._options))
+        self._when_imported("torch", lambda: self._guard.install(self._options, undoable=self._undoable))
         if self._let_through is not None:
             self._when_imported("torch", self._let_through.install)
 
@@ -111,12 +117,9 @@ class SettingsWatch:
             self._step_hook = None
 
     def restore(self) -> None:
-        """Set what was set here back to what was found before; what cannot be undone stays."""
-        for setting in reversed(SETTINGS):
-            if setting.name in self._before and setting.apply is not None and not setting.lasting:
-                before = self._before[setting.name]
-                if _probe(setting) != before:
-                    setting.apply(before)
+        """Set what was set here back to what was found before, the last first; what cannot be undone stays."""
+        while self._undo:
+            self._undo.pop()()
 
     def not_in_force(self) -> list[Setting]:
         """The settings that were asked for and that the probe at entry did not find."""
@@ -231,10 +234,13 @@ class SettingsWatch:
                 self._apply_and_probe(setting)
 
     def _apply_and_probe(self, setting: Setting) -> None:
-        asked = setting.asked(self._options)
+        asked = None if self._undoable and setting.lasting else setting.asked(self._options)
         self._asked[setting.name] = asked
         if asked is not None and setting.apply is not None:
             before = self._before[setting.name] = _probe(setting)
+            if not setting.lasting:
+                remember = setting.remember or (lambda: partial(setting.apply or _nothing, before))
+                self._undo.append(remember())
             if not setting.holds(asked, before):
                 try:
                     setting.apply(asked)
@@ -255,6 +261,10 @@ class SettingsWatch:
             self._probe_all("first_step")
 
         self._step_hook = register_optimizer_step_pre_hook(first_step)
+
+
+def _nothing(_: JSON) -> None:
+    """For a row that cannot be set in a running process."""
 
 
 def _probe(setting: Setting) -> JSON:

@@ -60,16 +60,16 @@ def set_torch(chosen: ChosenSeeds) -> None:
     """Seed torch's default generators; CUDA's are seeded lazily by torch where CUDA is not yet initialised."""
     import torch
 
-    torch.manual_seed(chosen.torch)
+    torch.manual_seed(chosen.torch % 2**63)
     if chosen.torch > MAX_SEED:
         seed_torch_generator(torch.default_generator, chosen.torch)
     if chosen.cuda != chosen.torch:
-        torch.cuda.manual_seed_all(chosen.cuda)
+        torch.cuda.manual_seed_all(chosen.cuda % 2**63)
 
 
 def set_tensorflow(chosen: ChosenSeeds) -> None:
     """Seed TensorFlow's global generator, which takes 64 bits; it has the seed that torch has."""
-    sys.modules["tensorflow"].random.set_seed(chosen.torch)
+    sys.modules["tensorflow"].random.set_seed(chosen.torch % 2**63)
 
 
 def read_back(chosen: ChosenSeeds) -> SeedsSet:

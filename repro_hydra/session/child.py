@@ -27,6 +27,7 @@ from repro_hydra.session.ending import ending
 from repro_hydra.session.findings import waived_operators
 from repro_hydra.session.plan import Job
 from repro_hydra.session.say import say
+from repro_hydra.session.spawned import Inheritance, SpawnedChildren
 
 
 class ChildSession:
@@ -58,6 +59,13 @@ class ChildSession:
             say(f"[{finding.id}] {finding.message} (in process {os.getpid()}, rank {rank})")
         if self._run_dir is not None:
             self._sign_in(self._run_dir, rank)
+        children = SpawnedChildren(
+            Inheritance(
+                determinism=self._options.determinism, start=os.getcwd(), seed=self._seed(), rank=rank
+            )  # noqa: PTH109
+        )
+        children.install(late.when_imported)
+        self._stack.callback(children.remove)
         if self._options.seed.set:
             chosen = choose_seeds(
                 self._options.seed, self._job.configured_seed(self._options.seed.key), rank=rank
@@ -75,6 +83,10 @@ class ChildSession:
         status, info = ending(error)
         if self._part is not None:
             self._sign_out(info if status == "failed" else None)
+
+    def _seed(self) -> int | None:
+        options = self._options.seed
+        return choose_seeds(options, self._job.configured_seed(options.key)).seed if options.set else None
 
     def _sign_in(self, run_dir: Path, rank: int) -> None:
         paths = RunPaths(run_dir)

@@ -82,6 +82,7 @@ from repro_hydra.session.metrics import MetricsLog
 from repro_hydra.session.plan import Job, Plan
 from repro_hydra.session.promise import weakened
 from repro_hydra.session.say import say
+from repro_hydra.session.spawned import Inheritance, SpawnedChildren
 from repro_hydra.tracking.beside import TrackersBeside
 from repro_hydra.tracking.taken import TakenMetrics
 
@@ -127,6 +128,7 @@ class Session:
         audited = plan.mode is not Mode.record
         self._audit = SeedingAudit(self._late.when_imported, start) if audited else None
         self._findings: list[Finding] = list(plan.findings)
+        self._children: SpawnedChildren | None = None
         self._metrics: MetricsLog | None = None
         self._data: JobData | None = None
         self._inputs: JobInputs | None = None
@@ -170,6 +172,7 @@ class Session:
         process.note_job()
         self._keep("determinism", self._watch.enter)
         self._stack.callback(self._watch.stop)
+        self._hand_on(chosen)
         self._findings += [*self._watch.entry_findings(), *weakened(self._plan.options)]
         self._keep("code", self._look_at_code)
         self._write_records()
@@ -236,6 +239,20 @@ class Session:
         self._save(seeds=self._seeds)
         if self._audit is not None:
             self._audit.began({chosen.seed, chosen.python, chosen.numpy, chosen.torch, chosen.cuda})
+
+    def _hand_on(self, chosen: ChosenSeeds | None) -> None:
+        """What multiprocessing starts anew gets the settings again."""
+        if self._plan.mode is Mode.record:
+            return
+        inheritance = Inheritance(
+            determinism=self._plan.options.determinism,
+            start=self._plan.cwd,
+            seed=None if chosen is None else chosen.seed,
+            rank=self.run.rank,
+        )
+        self._children = SpawnedChildren(inheritance)
+        self._stack.callback(self._children.remove)
+        self._keep("children", partial(self._children.install, self._late.when_imported))
 
     def _claim(self) -> None:
         assert self._paths is not None
@@ -472,6 +489,7 @@ class Session:
             self._findings.append(_never_reached())
         self._keep("determinism", self._watch.probe_exit)
         self._findings += self._watch.change_findings()
+        self._findings += [] if self._children is None else self._children.findings()
         if self._audit is not None:
             self._findings += self._keep("audit", self._audit.findings) or []
         self._keep("code", lambda: self._look_at_code("may_change_bits"))

@@ -117,6 +117,27 @@ def test_weakening_calls_take_no_effect_and_are_named() -> None:
     assert told["rows"]["torch.threads"] == [1] * 4 + [True]
 
 
+def test_a_worker_may_give_itself_one_thread() -> None:
+    """A DataLoader's worker does, and must: a forked child that computes with more of them hangs."""
+    told = scenario(
+        """
+        watch = begin(threads=2)
+        import torch
+        torch.ones(500, 500) @ torch.ones(500, 500)
+
+        class Threads(torch.utils.data.Dataset):
+            def __len__(self):
+                return 1
+            def __getitem__(self, _):
+                return torch.get_num_threads(), float((torch.ones(500, 500) @ torch.ones(500, 500)).sum())
+
+        (count, total), = torch.utils.data.DataLoader(Threads(), num_workers=1, batch_size=None, timeout=60)
+        end(watch, worker=int(count), total=float(total), main=torch.get_num_threads())
+        """
+    )
+    assert (told["worker"], told["total"], told["main"]) == (1, 500.0**3, 2)
+
+
 def test_what_the_guard_does_not_stand_before_is_found_by_the_probes() -> None:
     """A change that went around the guard is found at the first step, also if it is put back, and at exit."""
     told = scenario(
