@@ -61,8 +61,11 @@ class ChildSession:
             self._sign_in(self._run_dir, rank)
         children = SpawnedChildren(
             Inheritance(
-                determinism=self._options.determinism, start=os.getcwd(), seed=self._seed(), rank=rank
-            )  # noqa: PTH109
+                determinism=self._options.determinism,
+                start=str(Path.cwd()),
+                seed=self._seed(),
+                rank=rank,
+            )
         )
         children.install(late.when_imported)
         self._stack.callback(children.remove)
