@@ -238,7 +238,7 @@ class SettingsWatch:
         self._asked[setting.name] = asked
         if asked is not None and setting.apply is not None:
             before = self._before[setting.name] = _probe(setting)
-            if not setting.lasting:
+            if self._undoable:
                 remember = setting.remember or (lambda: partial(setting.apply or _nothing, before))
                 self._undo.append(remember())
             if not setting.holds(asked, before):
