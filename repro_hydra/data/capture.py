@@ -9,12 +9,14 @@ from pathlib import Path
 
 import msgspec
 
+from repro_hydra.data import annex
 from repro_hydra.data.cache import StatCache
-from repro_hydra.data.errors import DataError, DataMisuse, shown
+from repro_hydra.data.errors import DataChanged, DataError, DataMisuse, shown
 from repro_hydra.data.project import dataset_path
 from repro_hydra.data.read import Progress
 from repro_hydra.data.registry import Registry
 from repro_hydra.data.scan import Options, scan
+from repro_hydra.data.takeover import taken_over
 from repro_hydra.data.versions import data_add
 from repro_hydra.record.data import (
     VERSION_LENGTH,
@@ -41,6 +43,7 @@ def describe_dataset(
     cache: StatCache | None = None,
     paranoid: bool = False,
     progress: Progress | None = None,
+    take_over: bool = False,
 ) -> DatasetRecord:
     """One dataset as it lies there now, for ``data.json``.
 
@@ -52,25 +55,45 @@ def describe_dataset(
         What the registry holds, for `registered`.
     cache : StatCache, optional
         None reads every file.
+    take_over : bool
+        Where another system tracks it, believe that system's version, checked by its own means.
 
     Raises
     ------
     DataError
-        It can't be read; `DataMisuse` where nothing is there.
+        It can't be read, or is not what the other system says; `DataMisuse` where nothing is there.
     """
+    shown_path = shown_path if shown_path is not None else shown(str(path).encode("utf-8", "surrogateescape"))
+    foreign = taken_over(Path(path), cache=cache, paranoid=paranoid) if take_over and not ignore else None
+    if foreign is not None:
+        return DatasetRecord(
+            name=name,
+            path=shown_path,
+            version=foreign.version,
+            digest=foreign.digest,
+            size_bytes=foreign.size_bytes,
+            files=foreign.files,
+            kind="directory" if Path(path).is_dir() else "file",
+            executable=executable,
+            system=foreign.system,
+        )
+    annexed, annexed_bytes = (
+        annex.check_folder(Path(path), full=paranoid) if _may_be_annexed(Path(path)) else (0, 0)
+    )
     found = scan(
         Path(path), Options(tuple(ignore), executable), cache=cache, paranoid=paranoid, progress=progress
     )
     snapshot = found.snapshot
     return DatasetRecord(
         name=name,
-        path=shown_path if shown_path is not None else shown(str(path).encode("utf-8", "surrogateescape")),
+        path=shown_path,
         version=found.digest[:VERSION_LENGTH],
         digest=found.digest,
-        size_bytes=snapshot.size_bytes,
-        files=snapshot.files,
+        size_bytes=snapshot.size_bytes + annexed_bytes,
+        files=snapshot.files + annexed,
         kind=snapshot.kind,
         ignore=list(ignore),
+        system="git-annex" if annexed else None,
         executable=executable,
         registered=any(v.name == name and v.digest == found.digest for v in versions),
         files_read=found.files_read,
@@ -134,9 +157,11 @@ def capture_data(
                 cache=cache,
                 paranoid=paranoid,
                 progress=progress,
+                take_over=not known,
             )
         except DataError as error:
-            kind = "data-missing" if isinstance(error, DataMisuse) else "data-unreadable"
+            kinds = {DataMisuse: "data-missing", DataChanged: "data-changed"}
+            kind = kinds.get(type(error), "data-unreadable")
             findings.append(Finding(id=f"{kind}:{name}", severity="blocks", message=str(error), file=path))
             continue
         records.append(record)
@@ -200,12 +225,14 @@ def add_dataset(
     taken = {was.name for was in record.datasets}
     if called in taken:
         called = next(f"{called}-{n}" for n in itertools.count(2) if f"{called}-{n}" not in taken)
+    versions = Registry(project).read()
     dataset = describe_dataset(
         called,
         place,
         shown_path=os.fspath(path),
-        versions=Registry(project).read(),
+        versions=versions,
         cache=cache,
+        take_over=not any(version.name == called for version in versions),
     )
     coverage = DataCoverage(watched=[WATCHED], not_watched=record.coverage.not_watched)
     return msgspec.structs.replace(record, datasets=[*record.datasets, dataset], coverage=coverage), place
@@ -233,6 +260,7 @@ def changed_meanwhile(
                 executable=was.executable,
                 cache=cache,
                 paranoid=paranoid,
+                take_over=was.system is not None,
             )
         except DataError as error:
             what = str(error)
@@ -251,6 +279,12 @@ def changed_finding(was: DatasetRecord, what: str) -> Finding:
         severity="may_change_bits",
         message=f"{what}. The run may have read either: let it write elsewhere, or run it again",
         file=was.path,
+    )
+
+
+def _may_be_annexed(path: Path) -> bool:
+    return path.is_dir() and any(
+        (folder / ".git/annex").is_dir() for folder in (path, *path.absolute().parents)
     )
 
 

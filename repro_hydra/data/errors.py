@@ -37,6 +37,10 @@ class DataMisuse(DataError):
     """Asked for something that does not exist or makes no sense: exit status 2 rather than 1."""
 
 
+class DataChanged(DataError):
+    """What lies there is not what another system's version says."""
+
+
 def shown(path: bytes) -> str:
     r"""A file name for people: never a control character, whatever bytes the name holds.
 

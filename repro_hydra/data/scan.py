@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 from blake3 import blake3
 
+from repro_hydra.data.annex import key_of
 from repro_hydra.data.cache import Snapshot, StatCache
 from repro_hydra.data.digest import KINDS, Entry, digest_encoded, encode_entry, encode_file
 from repro_hydra.data.errors import DataError, DataMisuse, Problem, shown
@@ -205,6 +206,8 @@ def _snapshot(
 def _why_not_covered(path: bytes, mode: int, content: bytes) -> str | None:
     if not stat.S_ISLNK(mode):
         return f"{_article(mode)}: {_NO_CONTENT}"
+    if key_of(content) is not None:
+        return None  # the link's text names the content by its hash; that it is there is checked elsewhere
     where = posixpath.normpath(posixpath.join(posixpath.dirname(path), content))
     leads_out = where.startswith((b"/", b"../")) or where == b".."
     return _LEADS_OUT if leads_out else None

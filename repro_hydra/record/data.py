@@ -36,6 +36,9 @@ class DatasetRecord(Part, frozen=True, kw_only=True):
     """Whether executable bits are part of the digest."""
     registered: bool = False
     """Whether the project's registry knows this content under this name."""
+    system: str | None = None
+    """Whose version it is, where another system tracks the data: ``dvc``, ``git-annex``, ``huggingface-hub``,
+    ``huggingface-datasets``. `digest` is then that version, but for a folder of git-annex's links."""
     files_read: int = 0
     """How many files were read for it; the others were known by their stat from an earlier reading."""
     exceptions: list[DataException] = []

@@ -146,7 +146,13 @@ def changed_datasets(original: Original, base: Path | None) -> list[str]:
             continue
         path = Path(dataset.path) if base is None else base / dataset.path
         try:
-            found = describe_dataset(dataset.name, path, ignore=dataset.ignore, executable=dataset.executable)
+            found = describe_dataset(
+                dataset.name,
+                path,
+                ignore=dataset.ignore,
+                executable=dataset.executable,
+                take_over=dataset.system is not None,
+            )
         except DataError as error:
             problems.append(f"data: {dataset.name}: {error}")
             continue

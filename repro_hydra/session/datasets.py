@@ -14,9 +14,9 @@ from repro_hydra.data import (
     capture_data,
     changed_meanwhile,
     dataset_path,
+    describe_dataset,
     find_project,
     register_data,
-    scan,
 )
 from repro_hydra.data.capture import add_dataset, changed_finding
 from repro_hydra.data.errors import DataError
@@ -162,8 +162,16 @@ class JobData:
             return None
         if pinned is not None and method is JobVerify.sample:
             return difference_in_sample(path, options, pinned)
-        found = scan(path, options, cache=StatCache(), paranoid=method is JobVerify.full)
-        return None if found.digest == dataset.digest else f"found {found.digest[:12]}"
+        found = describe_dataset(
+            dataset.name,
+            path,
+            ignore=dataset.ignore,
+            executable=dataset.executable,
+            cache=StatCache(),
+            paranoid=method is JobVerify.full,
+            take_over=dataset.system is not None,
+        )
+        return None if found.digest == dataset.digest else f"found {found.version}"
 
     def _path(self, dataset: DatasetRecord) -> Path:
         return dataset_path(dataset.path, self._cwd, self._options.root)

@@ -58,7 +58,7 @@ def test_nothing_is_hashed_where_nothing_was_written(project: Path, monkeypatch:
     """Also on a node that has not the cache of the machine that submitted."""
     plan = submitted(project, conf(JobVerify.stat))
     shutil.rmtree(os.environ["XDG_CACHE_HOME"])
-    monkeypatch.setattr(datasets, "scan", lambda *_, **__: pytest.fail("it was hashed"))
+    monkeypatch.setattr(datasets, "describe_dataset", lambda *_, **__: pytest.fail("it was hashed"))
     job = JobData(plan, conf(JobVerify.stat), project)
     assert job.findings == []
     monkeypatch.setattr(datasets, "changed_meanwhile", lambda record, **__: record.datasets)
