@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from repro_hydra.config import DeterminismConf
+from repro_hydra.config import CpuCapability, DeterminismConf
 from repro_hydra.determinism import required_variables, restarted_already, variables_not_in_force
 from repro_hydra.determinism.interpreter import CUBLAS_DETERMINISTIC, THREAD_VARIABLES
 
@@ -65,6 +65,42 @@ def test_only_a_deterministic_workspace_of_the_user_is_kept(chosen: str) -> None
     required = required_variables(DeterminismConf(), {"CUBLAS_WORKSPACE_CONFIG": chosen})
     kept = chosen if chosen in CUBLAS_DETERMINISTIC else ":4096:8"
     assert required["CUBLAS_WORKSPACE_CONFIG"] == kept
+
+
+@pytest.mark.parametrize(
+    ("name", "chosen", "kept"),
+    [
+        ("NCCL_ALGO", "Tree", "Tree"),
+        ("NCCL_ALGO", "NVLS", "Ring"),
+        ("NCCL_PROTO", "LL128", "LL128"),
+        ("NCCL_PROTO", "", "Simple"),
+        ("MKL_CBWR", "COMPATIBLE,STRICT", "COMPATIBLE,STRICT"),
+        ("MKL_CBWR", "", "AUTO"),
+    ],
+)
+def test_what_the_user_chose_among_the_deterministic_values_stays(name: str, chosen: str, kept: str) -> None:
+    """And what is not among them is replaced."""
+    assert required_variables(DeterminismConf(), {name: chosen})[name] == kept
+
+
+def test_pins_are_variables_of_the_interpreters_start() -> None:
+    """Each library is held to the same instructions; a pin beats what the user's shell had."""
+    pinned = DeterminismConf(cpu_capability=CpuCapability.avx2, time_zone="UTC", locale="C.UTF-8")
+    required = required_variables(
+        pinned, {"MKL_CBWR": "AUTO", "ATEN_CPU_CAPABILITY": "avx512", "TZ": "Asia/Tokyo"}
+    )
+    assert (
+        required
+        | {
+            "ATEN_CPU_CAPABILITY": "avx2",
+            "ONEDNN_MAX_CPU_ISA": "AVX2",
+            "OPENBLAS_CORETYPE": "Haswell",
+            "MKL_CBWR": "AVX2",
+            "TZ": "UTC",
+            "LC_ALL": "C.UTF-8",
+        }
+        == required
+    )
 
 
 def test_a_variable_missing_or_other_is_told_with_what_was_there() -> None:

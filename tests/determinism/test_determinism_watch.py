@@ -38,9 +38,9 @@ def end(watch, **more):
 """
 
 
-def scenario(source: str, *, right: bool = True) -> dict[str, Any]:
+def scenario(source: str, *, right: bool = True, changed: dict[str, str] | None = None) -> dict[str, Any]:
     """What the scenario prints; `right` starts its interpreter with the variables that strict wants."""
-    required = required_variables(DeterminismConf(), {})
+    required = required_variables(DeterminismConf(), {}) | (changed or {})
     environ = {name: value for name, value in os.environ.items() if name not in required}
     with fixed_for_children(right):
         done = subprocess.run(
@@ -221,3 +221,83 @@ def test_every_setting_says_why_when_and_how() -> None:
     names = [setting.name for setting in SETTINGS]
     assert len(names) == len(set(names))
     assert all(setting.why and setting.when and setting.how_probed for setting in SETTINGS)
+
+
+def test_what_comes_too_late_is_not_in_force_and_says_why() -> None:
+    """torch takes interop threads once, and a cuBLAS handle keeps the workspace that it was made with."""
+    told = scenario(
+        """
+        import os, torch
+        torch.set_num_interop_threads(2)
+        os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":16:8"
+        torch.cuda.is_initialized = lambda: True  # as after the script's first tensor on a GPU
+        watch = begin()
+        messages = {f.id: f.message for f in watch.entry_findings()}
+        os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
+        end(watch, messages=messages)
+        """,
+        changed={"CUBLAS_WORKSPACE_CONFIG": ""},
+    )
+    assert told["entry"] == [
+        "setting-not-in-force:cublas_workspace",
+        "setting-not-in-force:torch.interop_threads",
+    ]
+    assert "set_num_interop_threads called" in told["messages"]["setting-not-in-force:torch.interop_threads"]
+    assert told["rows"]["torch.interop_threads"][1:] == [2, None, 2, False]
+
+
+def test_precision_is_held_however_it_is_asked_for() -> None:
+    """By the old switches and the new ones, whose mixture makes torch's own getters raise; and given back after."""
+    told = scenario(
+        """
+        import torch
+        torch.set_float32_matmul_precision("high")
+        watch = begin()
+        entry = watch.entry_findings()
+        b = torch.backends
+        torch.set_float32_matmul_precision("medium")
+        b.cuda.matmul.allow_tf32 = True
+        b.cudnn.allow_tf32 = True
+        b.cudnn.conv.fp32_precision = "tf32"
+        b.cuda.matmul.fp32_precision = "tf32"
+        b.fp32_precision = "bf16"
+        b.cuda.matmul.allow_fp16_reduced_precision_reduction = True
+        b.cuda.matmul.allow_bf16_reduced_precision_reduction = (True, False)
+        b.cuda.matmul.fp32_precision = "ieee"
+        read = [torch.get_float32_matmul_precision(), b.cuda.matmul.allow_tf32, b.cudnn.allow_tf32]
+        end(watch, read=read, lines=len(watch.change_findings()))
+        b.cudnn.allow_tf32 = True
+        assert b.cudnn.allow_tf32
+        """
+    )
+    assert told["entry"] == ["setting-overridden:precision.matmul"]
+    assert told["read"] == ["highest", False, False]
+    assert told["lines"] == 8
+    for name in ("matmul", "cpu_matmul", "cudnn_convolution", "cudnn_recurrent"):
+        assert told["rows"][f"precision.{name}"] == ["ieee", "ieee", None, "ieee", True], name
+    for name in ("fp16_reduction", "bf16_reduction"):
+        assert told["rows"][f"precision.{name}"] == [False, False, None, False, True], name
+
+
+def test_what_a_library_imported_in_the_task_does_not_take_is_told_at_the_end() -> None:
+    """At entry it was not there to be asked; the probe after its import finds another value."""
+    told = scenario(
+        """
+        watch = begin()
+        first = [f.id for f in watch.entry_findings()]
+        from repro_hydra.determinism import torch_settings
+        before = torch_settings.torch_module
+        def used_already():  # somebody else's import hook, which came first
+            torch = before()
+            if not hasattr(torch, "used"):
+                torch.used = True
+                torch.set_num_interop_threads(2)
+            return torch
+        torch_settings.torch_module = used_already
+        import torch
+        watch.probe_exit()
+        print(json.dumps({"first": first, "changed": [[f.id, f.severity] for f in watch.change_findings()]}))
+        """
+    )
+    assert told["first"] == []
+    assert ["setting-not-in-force:torch.interop_threads", "may_change_bits"] in told["changed"]
