@@ -6,14 +6,17 @@ import os
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import NoReturn
+
+import msgspec
 
 from repro_hydra.cli.errors import UserError
 from repro_hydra.config import DeterminismConf
 from repro_hydra.determinism import required_variables
 from repro_hydra.determinism.addresses import fix_for_next_program
 
-_THREADS = "hydra.callbacks.repro.determinism.threads="
+_OPTION = "hydra.callbacks.repro.determinism."
 
 
 def environment_for(
@@ -24,22 +27,32 @@ def environment_for(
     Parameters
     ----------
     command : sequence of str
-        Its overrides are looked at for the number of threads.
+        Its overrides are looked at for what strict's own options must have at the start.
     threads : int, optional
         Beats what the command says; 1, strict's default, where neither says anything.
     """
-    count = threads if threads is not None else threads_in(command)
-    options = DeterminismConf(threads=1 if count is None else count)
+    options = options_in(command)
+    if threads is not None:
+        options = replace(options, threads=threads)
     return {**environ, **required_variables(options, environ)}
 
 
-def threads_in(command: Sequence[str]) -> int | None:
-    """The thread count among the command's overrides; None where it names none."""
-    for argument in reversed(command):
-        name, _, value = argument.lstrip("+").partition("=")
-        if f"{name}=" == _THREADS and value.isdigit():
-            return int(value)
-    return None
+def options_in(command: Sequence[str]) -> DeterminismConf:
+    """Strict's options with those that the command overrides; what the program will not take is left to it."""
+    given: dict[str, object] = {}
+    for argument in command:
+        name, equals, value = argument.lstrip("+").partition("=")
+        if equals and name.startswith(_OPTION):
+            given[name.removeprefix(_OPTION)] = None if value in ("null", "None", "") else value.strip("'\"")
+    known = DeterminismConf()
+    for option, asked in given.items():
+        try:
+            known = msgspec.convert(
+                {**msgspec.to_builtins(known), option: asked}, DeterminismConf, strict=False
+            )
+        except msgspec.ValidationError:
+            continue
+    return known
 
 
 def start(command: Sequence[str], environ: Mapping[str, str], threads: int | None = None) -> NoReturn:

@@ -1,4 +1,4 @@
-"""Operators without a deterministic implementation: named when one stops a run, let through where it was waived.
+"""Operators without a deterministic implementation: named when one stops a run, or let through where it was waived.
 
 torch refuses such an operator before it does anything, by ``Context::alertNotDeterministic(NAME)``, whose NAME is all
 that it tells (``put_``, ``max_unpooling2d_forward_out``, ``kthvalue CUDA``). It can be told to warn instead, but only
@@ -149,11 +149,58 @@ class LetThrough:
     def _note(self, name: str) -> None:
         site, count = self._found.get(name, (None, 0))
         if site is None:
-            frames = list(callers(sys._getframe(2)))
-            frame = next((frame for frame in frames if is_users(frame.f_code.co_filename)), frames[-1])
-            site = site_of(frame, self._start)
+            site = _users_site(sys._getframe(2), self._start)
             self._filter("ignore", re.escape(name))
         self._found[name] = (site, count + 1)
+
+
+class Warned:
+    """Writes down which operators torch warned of while a session lasts, where it was told to warn (standard).
+
+    Python shows a warning once for each line; so does this.
+    """
+
+    def __init__(self, start: str) -> None:
+        self._start = start
+        self._found: dict[str, Site] = {}
+        self._original: Callable[..., None] | None = None
+
+    def install(self) -> None:
+        """Begin to listen."""
+        original = self._original = warnings.showwarning
+
+        def showwarning(message: Any, *rest: Any, **named: Any) -> None:
+            name = operator_in(str(message))
+            if name is not None and name not in self._found:
+                self._found[name] = _users_site(sys._getframe(1), self._start)
+            original(message, *rest, **named)
+
+        self._ours = showwarning
+        warnings.showwarning = showwarning
+
+    def stop(self) -> None:
+        if self._original is not None and warnings.showwarning is self._ours:
+            warnings.showwarning = self._original
+        self._original = None
+
+    def findings(self) -> list[Finding]:
+        """One for each operator."""
+        return [
+            Finding(
+                id=f"{KIND}:{name}",
+                severity="may_change_bits",
+                message=f"{site}: {name} has no deterministic implementation; strict would refuse it",
+                file=site.file,
+                line=site.line,
+            )
+            for name, site in self._found.items()
+        ]
+
+
+def _users_site(frame: FrameType, start: str) -> Site:
+    """The innermost line of the user's that called `frame`."""
+    frames = list(callers(frame))
+    return site_of(next((f for f in frames if is_users(f.f_code.co_filename)), frames[-1]), start)
 
 
 def _dispatch() -> Any:

@@ -121,6 +121,7 @@ PROCESS_SETTINGS: tuple[Setting, ...] = (
         option="interpreter",
         asked=lambda options: "fixed" if options.interpreter else None,
         probe=addresses.layout,
+        mend=lambda: f"{addresses.describe_refusal()}. Let no result depend on the order of a set of objects",
         severity="harmless",
     ),
     *(

@@ -43,6 +43,8 @@ class Setting:
     """Called before it is set; what it returns brings that back. None: `apply`, with what the probe found."""
     lasting: bool = False
     """It cannot be undone."""
+    mend: Callable[[], str] = lambda: "Run: repro-hydra run -- COMMAND"
+    """What to do where it is not in force."""
     severity: Literal["blocks", "harmless"] = "blocks"
     """Of its not being in force: harmless for what a platform may refuse."""
 

@@ -115,6 +115,7 @@ TORCH_SETTINGS: tuple[Setting, ...] = (
         asked=_interop_threads,
         probe=lambda: torch_module().get_num_interop_threads(),
         apply=lambda asked: torch_module().set_num_interop_threads(asked),
+        mend=lambda: "Take the call out of the script's top",
         lasting=True,
     ),
     Setting(
@@ -138,6 +139,9 @@ TORCH_SETTINGS: tuple[Setting, ...] = (
             None if options.cpu_capability is None else options.cpu_capability.value.upper()
         ),
         probe=_cpu_capability,
+        mend=lambda: (
+            "Where this CPU has no more: hydra.callbacks.repro.determinism.cpu_capability=avx2, or =default"
+        ),
     ),
     recorded(
         "torch.default_dtype",

@@ -7,9 +7,8 @@ from functools import partial
 from typing import Any
 
 from repro_hydra.config import DeterminismConf, TorchDeterminism
-from repro_hydra.determinism.addresses import describe_refusal
 from repro_hydra.determinism.guard import Guard
-from repro_hydra.determinism.operators import LetThrough
+from repro_hydra.determinism.operators import LetThrough, Warned
 from repro_hydra.determinism.setting import ANY, Setting
 from repro_hydra.determinism.settings import SETTINGS
 from repro_hydra.imports import is_imported
@@ -75,8 +74,11 @@ class SettingsWatch:
         self._guard = Guard(start)
         self._undoable = undoable
         self._undo: list[Callable[[], None]] = []
-        enforced = options.torch is TorchDeterminism.enforce
-        self._let_through = None if waived is None or not enforced else LetThrough(waived, start)
+        self._operators: LetThrough | Warned | None = None
+        if options.torch is TorchDeterminism.warn:
+            self._operators = Warned(start)
+        elif options.torch is TorchDeterminism.enforce and waived is not None:
+            self._operators = LetThrough(waived, start)
         self._options = options
         self._when_imported = when_imported
         self._asked: dict[str, JSON] = {}
@@ -96,8 +98,8 @@ class SettingsWatch:
             self._when_imported(library, partial(self._enter_library, library))
         self._when_imported("torch", self._watch_first_step)
         self._when_imported("torch", lambda: self._guard.install(self._options, undoable=self._undoable))
-        if self._let_through is not None:
-            self._when_imported("torch", self._let_through.install)
+        if self._operators is not None:
+            self._when_imported("torch", self._operators.install)
 
     def probe_exit(self) -> None:
         """Probe once more, when the task is done."""
@@ -106,8 +108,8 @@ class SettingsWatch:
 
     def stop(self) -> None:
         """Give everything back: the hooks, and torch's own switches."""
-        if self._let_through is not None:
-            self._let_through.stop()
+        if self._operators is not None:
+            self._operators.stop()
         self._guard.stop()
         self._stop_step_hook()
 
@@ -139,10 +141,6 @@ class SettingsWatch:
         ]
 
     def _not_in_force(self, setting: Setting, severity: Severity) -> Finding:
-        if setting.name == "address_layout":
-            mend = f"{describe_refusal()}. No set of objects should be iterated where the order matters"
-        else:
-            mend = "Run: repro-hydra run -- COMMAND"
         why_not = self._why_not.get(setting.name)
         return Finding(
             id=f"setting-not-in-force:{setting.name}",
@@ -151,7 +149,7 @@ class SettingsWatch:
                 f"{setting.name}: expected {self._asked[setting.name]!r}, "
                 f"found {self._found['entry'][setting.name]!r} ({setting.how_probed}"
                 f"{'' if why_not is None else f'; {why_not}'}). It decides {setting.why}; it must be set "
-                f"{setting.when}. {mend}"
+                f"{setting.when}. {setting.mend()}"
             ),
         )
 
@@ -178,7 +176,7 @@ class SettingsWatch:
     def change_findings(self) -> list[Finding]:
         """A finding for each call that was kept from weakening a setting, and for each setting that changed."""
         findings = self._guard.findings()
-        findings += [] if self._let_through is None else self._let_through.findings()
+        findings += [] if self._operators is None else self._operators.findings()
         findings += [
             self._not_in_force(setting, "harmless" if setting.severity == "harmless" else "may_change_bits")
             for setting in self.not_in_force()

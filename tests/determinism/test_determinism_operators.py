@@ -98,6 +98,29 @@ def test_the_waived_operator_runs_forward_and_backward_and_no_other_does() -> No
     }
 
 
+def test_an_operator_that_torch_only_warns_of_is_written_down() -> None:
+    """In standard; the warning is shown all the same, and the hook is gone after."""
+    told = scenario(
+        """
+        from repro_hydra.determinism.operators import Warned
+        let.stop()
+        warnings.simplefilter("default")
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        shown = []
+        warnings.showwarning = lambda message, *rest, **named: shown.append(str(message))
+        mine = warnings.showwarning
+        warned = Warned("/")
+        warned.install()
+        put(), put()
+        warnings.warn("another matter")
+        warned.stop()
+        print(json.dumps({"found": [[f.id, f.severity] for f in warned.findings()], "shown": len(shown),
+                          "back": warnings.showwarning is mine}))
+        """
+    )
+    assert told == {"found": [["nondeterministic-op:put_", "may_change_bits"]], "shown": 2, "back": True}
+
+
 def test_only_torchs_refusal_is_taken_for_one() -> None:
     """An error of the user's that speaks of determinism stays as it is; a wrapped refusal is found."""
     refusal = "kthvalue CUDA does not have a deterministic implementation, but you set …"
