@@ -184,6 +184,11 @@ class ReproCallback(Callback):
             place.announce("running", Path(str(config.hydra.run.dir)))
 
     def _check_seed(self, config: DictConfig) -> None:
+        if self.options.seed.repeats != 1:
+            raise Misuse(
+                f"hydra.callbacks.repro.seed.repeats={self.options.seed.repeats}: expected a sweep, found a single "
+                "run. Add -m, or leave it away"
+            )
         if not self.options.seed.set:
             return
         try:

@@ -68,6 +68,10 @@ class SeedConf:
     """Give rank r the seed ``seed + r``, as many scripts do. Off: one that no other rank and no other seed has."""
     ranks_alike: bool = False
     """Give every rank the same seed."""
+    repeats: int = 1
+    """In a sweep: run each job with so many seeds, counted from its own, and give the sweeper their aggregate."""
+    repeats_as: str = "mean"
+    """Of a job's seeds: ``mean``, ``median``, ``interquartile_mean``, ``min`` or ``max``."""
 
 
 @dataclass

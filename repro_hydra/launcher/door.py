@@ -41,6 +41,7 @@ from repro_hydra.record.paths import RunPaths, SweepPaths
 from repro_hydra.record.schema import ErrorInfo, Finding, RunRecord, SweepJob, SweepRecord
 from repro_hydra.record.store import RecordError, read, update, write_json
 from repro_hydra.record.times import utc_now
+from repro_hydra.repeats.plain import BadRepeats, PlainRepeats, check_repeats
 from repro_hydra.seed import SeedError, choose_seeds
 from repro_hydra.session import capture, process
 from repro_hydra.session.check import check_env_set
@@ -300,6 +301,25 @@ class SweepDoor:
         self._begin()
         self._save(jobs=[*self._record.jobs, *jobs])
 
+    def repeats_for(self, config: DictConfig) -> PlainRepeats | None:
+        """How each job is repeated; None where it is run once."""
+        options = self._options.seed
+        configured = select(config, options.key)
+        try:
+            check_repeats(options.repeats, options.repeats_as)
+            if options.repeats == 1:
+                return None
+            first_seed = choose_seeds(options, configured).seed
+        except (BadRepeats, SeedError) as error:
+            raise Misuse(str(error)) from None
+        return PlainRepeats(
+            count=options.repeats,
+            first_seed=first_seed,
+            seed_override=f"{'++' if configured is None else ''}{options.key}",
+            statistic=options.repeats_as,
+            metric=self._options.primary_metric,
+        )
+
     def _options_of(self, config: DictConfig) -> ReproConf:
         check_groups(config)
         node = select(config, "hydra.callbacks.repro")
@@ -460,6 +480,16 @@ class _WatchedLauncher(Launcher):
         raise RuntimeError("the launcher inside is set up already")
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        repeats = self._door.repeats_for(self._config)
+        if repeats is None:
+            return self._launch(job_overrides, initial_job_idx)
+        try:
+            jobs = repeats.expand(job_overrides)
+            return repeats.merge(self._launch(jobs, initial_job_idx * repeats.count))
+        except BadRepeats as error:
+            raise Misuse(str(error)) from None
+
+    def _launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         self._door.plan_jobs(self._loader, self._config, job_overrides, initial_job_idx)
         with self._submissions(job_overrides, initial_job_idx):
             results: Sequence[JobReturn] = self._inner.launch(job_overrides, initial_job_idx=initial_job_idx)

@@ -21,9 +21,8 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from repro_hydra.composed import select
-from repro_hydra.record.find import read_result
 from repro_hydra.record.store import RecordError
-from repro_hydra.record.values import flatten_result, from_json_number, to_json
+from repro_hydra.record.values import from_json_number, to_json
 from repro_hydra.repeats.log import (
     ConfigurationEntry,
     DecisionEntry,
@@ -32,6 +31,7 @@ from repro_hydra.repeats.log import (
     read_log,
     write_log,
 )
+from repro_hydra.repeats.metrics import metrics_of
 from repro_hydra.repeats.options import BadOption, SeedOptions
 from repro_hydra.repeats.rules import Decision, Repeats
 from repro_hydra.session.say import say
@@ -63,6 +63,10 @@ class SeedSweeper(Sweeper):
 
     def _prepare(self, config: DictConfig, context: HydraContext) -> None:
         self._options = SeedOptions.from_config(self._given)
+        if (select(config, "hydra.callbacks.repro.seed.repeats") or 1) > 1:
+            raise BadOption(
+                "hydra.callbacks.repro.seed.repeats: repro_seeds chooses the seeds itself. Leave it away"
+            )
         self._seed_key = str(select(config, "hydra.callbacks.repro.seed.key") or "seed")
         self._metric = self._options.metric or select(config, "hydra.callbacks.repro.primary_metric")
         absent = select(config, self._seed_key) is None
@@ -221,7 +225,7 @@ class SeedSweeper(Sweeper):
             self._repeats[place].failed.add(entry.seed)
 
     def _value(self, result: JobReturn, number: int) -> float:
-        metrics = _metrics_of(result)
+        metrics = metrics_of(result)
         numbers = {name: v for name, item in metrics.items() if (v := from_json_number(item)) is not None}
         if self._metric is None and len(numbers) == 1:
             self._metric = next(iter(numbers))
@@ -273,18 +277,6 @@ class SeedSweeper(Sweeper):
             say(
                 "failed seeds were made up for by further ones: where failing goes with the result, that is a bias"
             )
-
-
-def _metrics_of(result: JobReturn) -> dict[str, Any]:
-    """What the task returned; where that is nothing, what it has logged as its result."""
-    metrics, _ = flatten_result(result._return_value)
-    if metrics:
-        return metrics
-    directory = OmegaConf.select(result.hydra_cfg, "hydra.runtime.output_dir") if result.hydra_cfg else None
-    try:
-        return (read_result(str(directory)) if directory else None) or {}
-    except RecordError:
-        return {}
 
 
 def _shown(overrides: Sequence[str]) -> list[str]:
