@@ -30,6 +30,8 @@ MOST_STRIPS = 30
 MOST_FIGURES = 4
 """Figures of one kind and metric."""
 MOST_CURVES = 24
+MOST_STEPS = 160
+"""Of a curve: more cannot be seen."""
 MOST_PAIRED = 8
 """Configurations that are compared each with each; of more, a baseline must be named."""
 _THRESHOLDS = 81
@@ -141,7 +143,7 @@ def _curves(measured: Sequence[Measured], maker: RowMaker, cut: list[str]) -> Cu
         cut.append(
             f"Learning curves are of the first {MOST_CURVES} configurations; choose others with --where."
         )
-    rows = rows_of_steps(having[:MOST_CURVES], maker, None, UnknownMetric)
+    rows = rows_of_steps(having[:MOST_CURVES], maker, None, UnknownMetric, most_steps=MOST_STEPS)
     curves: dict[str, dict[str, list[AggregateRow]]] = {}
     for row in rows:
         if row.metric is not None and row.mean is not None:

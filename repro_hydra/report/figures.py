@@ -39,7 +39,6 @@ SERIES_PER_FIGURE = len(SERIES)
 _WIDTH_IN = 3.9
 _LABEL = 46
 _STRIP_IN = 0.36
-_MOST_POINTS = 160
 _MOST_DOTS = 60
 
 
@@ -169,7 +168,7 @@ def curves(name: str, metric: str, rows_of: Sequence[Sequence[AggregateRow]], pa
     def draw() -> Figure:
         figure, axes = _new(2.5 + 0.17 * len(rows_of))
         for place, rows in enumerate(rows_of):
-            _curve(axes, _thinned(rows), place)
+            _curve(axes, rows, place)
         axes.set_xlabel("step")
         axes.set_ylabel(shortened(metric, 34))
         _legend(axes, [label_of(rows[0]) for rows in rows_of])
@@ -200,14 +199,6 @@ def _curve(axes: Axes, rows: Sequence[AggregateRow], place: int) -> None:
         markersize=4,
         markevery=(place, max(1, len(known) // 6)),
     )
-
-
-def _thinned(rows: Sequence[AggregateRow]) -> list[AggregateRow]:
-    """At most some hundred steps, evenly, the last one among them: more cannot be seen."""
-    if len(rows) <= _MOST_POINTS:
-        return list(rows)
-    stride = (len(rows) - 1) / (_MOST_POINTS - 1)
-    return [rows[round(index * stride)] for index in range(_MOST_POINTS)]
 
 
 def differences(name: str, metric: str, comparisons: Sequence[Comparison], part: str = "") -> Drawn:

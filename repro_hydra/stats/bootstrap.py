@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import math
+from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from repro_hydra.stats.intervals import Interval, identical_note
-from repro_hydra.stats.sample import check_fraction, not_finite_note, to_floats
+from repro_hydra.stats.sample import check_fraction, not_finite_note, quantile, to_floats
 
 if TYPE_CHECKING:
     import numpy as np
@@ -82,7 +84,7 @@ def bootstrap_interval(
     if n < FEW_FOR_BOOTSTRAP:
         notes.append(f"bootstrap with {n} values: below {FEW_FOR_BOOTSTRAP} it covers far less than it says")
     limits = bca_limits(
-        _resampled(reduce, array, resamples, np.random.default_rng(seed)),
+        _resampled(reduce, array, resamples, seed),
         _leave_one_out(reduce, array),
         observed,
         confidence,
@@ -116,7 +118,10 @@ def bca_limits(
     import numpy as np
     from scipy.special import ndtr, ndtri
 
-    below = (float(np.mean(resampled < observed)) + float(np.mean(resampled <= observed))) / 2.0
+    ordered = np.sort(resampled)
+    first = int(np.searchsorted(ordered, observed, side="left"))
+    last = int(np.searchsorted(ordered, observed, side="right"))
+    below = (first + last) / (2.0 * len(ordered))
     if not 0.0 < below < 1.0:
         return None
     bias = float(ndtri(below))
@@ -128,8 +133,12 @@ def bca_limits(
         acceleration = float(np.sum(pull**3)) / (6.0 * float(np.sum(pull**2)) ** 1.5)
     tail = (1.0 - confidence) / 2.0
     z = bias + ndtri(np.asarray([tail, 1.0 - tail]))
-    low, high = np.quantile(resampled, ndtr(bias + z / (1.0 - acceleration * z)))
-    return (float(low), float(high)) if np.isfinite(low) and np.isfinite(high) else None
+    values = ordered.tolist()
+    tails = ndtr(bias + z / (1.0 - acceleration * z))
+    if not np.all(np.isfinite(tails)):
+        return None
+    low, high = (quantile(values, float(tail)) for tail in tails)
+    return (float(low), float(high)) if math.isfinite(low) and math.isfinite(high) else None
 
 
 def _means(samples: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -150,17 +159,35 @@ def _reduced(statistic: Statistic, samples: NDArray[np.float64]) -> NDArray[np.f
 
 
 def _resampled(
-    statistic: Statistic, array: NDArray[np.float64], resamples: int, generator: np.random.Generator
+    statistic: Statistic, array: NDArray[np.float64], resamples: int, seed: int
 ) -> NDArray[np.float64]:
     import numpy as np
 
-    n = len(array)
+    return np.concatenate(
+        [_reduced(statistic, array[drawn]) for drawn in _drawn(len(array), resamples, seed)]
+    )
+
+
+def _drawn(n: int, resamples: int, seed: int) -> Iterable[NDArray[np.intp]]:
+    """The places that make each resample, in blocks of rows; those of a table's rows are drawn once."""
+    return _all_drawn(n, resamples, seed) if n * resamples <= _BLOCK else _blocks(n, resamples, seed)
+
+
+@lru_cache(maxsize=4)
+def _all_drawn(n: int, resamples: int, seed: int) -> tuple[NDArray[np.intp], ...]:
+    return tuple(_blocks(n, resamples, seed))
+
+
+def _blocks(n: int, resamples: int, seed: int) -> Iterator[NDArray[np.intp]]:
+    import numpy as np
+
+    generator = np.random.default_rng(seed)
     rows = max(1, _BLOCK // n)
-    parts = []
     for start in range(0, resamples, rows):
         drawn = generator.integers(0, n, size=(min(rows, resamples - start), n))
-        parts.append(_reduced(statistic, array[drawn]))
-    return np.concatenate(parts)
+        # Sorted, as the array itself is: a statistic that sorts then finds its work done.
+        ordered: NDArray[np.intp] = np.asfortranarray(np.sort(drawn, axis=1))
+        yield ordered
 
 
 def _leave_one_out(statistic: Statistic, array: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -48,6 +48,7 @@ class Options:
     upheld_only: bool = False
     strict: bool = False
     confidence: float = 0.95
+    bootstrap: int | None = None
     stability_threshold: float = 0.1
     tolerance: float = 0.01
 
@@ -64,6 +65,7 @@ def aggregate(
     upheld_only: bool = False,
     strict: bool = False,
     confidence: float = 0.95,
+    bootstrap: int | None = None,
     stability_threshold: float = 0.1,
     tolerance: float = 0.01,
     now: datetime | None = None,
@@ -94,6 +96,8 @@ def aggregate(
         Refuse rows whose runs differ in code, data or environment, rather than warn.
     confidence : float
         Of the intervals, between 0 and 1.
+    bootstrap : int, optional
+        Resamples for bootstrap intervals of the mean and of the interquartile mean; none if not given.
     stability_threshold, tolerance : float
         As in `repro_hydra.stats.summary.summarize`.
     now, host : optional
@@ -116,6 +120,7 @@ def aggregate(
         upheld_only=upheld_only,
         strict=strict,
         confidence=confidence,
+        bootstrap=bootstrap,
         stability_threshold=stability_threshold,
         tolerance=tolerance,
     )
@@ -233,7 +238,9 @@ class Table:
         self.rows: list[AggregateRow] = []
         self.left_out: list[LeftOut] = []
         self.measured: list[Measured] = []
-        self.maker = RowMaker(options.confidence, options.stability_threshold, options.tolerance)
+        self.maker = RowMaker(
+            options.confidence, options.stability_threshold, options.tolerance, options.bootstrap
+        )
         self.collected = collected
         self.options = options
         self._names = _chosen_metrics(collected, options)

@@ -167,8 +167,7 @@ def collect(
             continue
         try:
             if located.kind == "sweep":
-                record = read(SweepPaths(Path(located.dir)).sweep, SweepRecord)
-                reader.collected.sweeps.append(SweepFacts(located.dir, record))
+                reader.add_sweep(located.dir)
             else:
                 reader.add_run(located.dir)
         except RecordError as error:
@@ -187,7 +186,36 @@ class _Reader:
         self._now = now
         self._host = host
         self._originals: dict[str, str] = {}
+        self._texts: dict[str, str] = {}
+        self._codes: dict[bytes, str | None] = {}
+        self._keys: dict[bytes, bytes] = {}
         self._never_seen: set[str] = set() if where is None else set(where.unknown_names([]))
+
+    def _one(self, text: str) -> str:
+        """The same text as one object: the jobs of a sweep share most of theirs, and ten thousand copies add up."""
+        return self._texts.setdefault(text, text)
+
+    def _some_one(self, text: str | None) -> str | None:
+        return None if text is None else self._one(text)
+
+    def _code(self, directory: str) -> str | None:
+        # Equal to the byte for all jobs of a sweep: decoded once.
+        try:
+            data = slurp(f"{directory}/{RECORD_DIR}/code.json")
+        except OSError:
+            return None
+        if data not in self._codes:
+            self._codes[data] = _code_identity(_decoded(data, _decode_code))
+        return self._codes[data]
+
+    def add_sweep(self, directory: str) -> None:
+        """Read one sweep's plan."""
+        record = read(SweepPaths(Path(directory)).sweep, SweepRecord)
+        jobs = [
+            msgspec.structs.replace(job, overrides=[self._one(text) for text in job.overrides])
+            for job in record.jobs
+        ]
+        self.collected.sweeps.append(SweepFacts(directory, msgspec.structs.replace(record, jobs=jobs)))
 
     def add_run(self, directory: str) -> None:
         """Read one run, and keep it unless it is a copy or not selected."""
@@ -222,26 +250,30 @@ class _Reader:
             RunFacts(
                 dir=directory,
                 run_id=run.run_id,
-                name=run.name,
+                name=self._some_one(run.name),
                 status=status,
                 started_at=run.started_at or run.created_at,
                 upheld=run.upheld,
                 seed=run.seed,
-                seed_key=_seed_key(config),
+                seed_key=self._one(_seed_key(config)),
                 rank_offset=_rank_offset(config),
                 world_size=run.world_size,
-                overrides=run.overrides,
-                sweep_id=run.sweep.id if run.sweep else None,
+                overrides=[self._one(text) for text in run.overrides],
+                sweep_id=self._one(run.sweep.id) if run.sweep else None,
                 job_num=run.sweep.job_num if run.sweep else None,
-                primary_metric=run.primary_metric,
+                primary_metric=self._some_one(run.primary_metric),
                 error=_error(run.error),
                 configuration=self._configuration(config),
-                result=result,
+                result=None if result is None else {self._one(name): item for name, item in result.items()},
                 problem=problem,
-                code=_code_identity(_read_if_there(f"{directory}/{RECORD_DIR}/code.json", _decode_code)),
-                data=_data_identity(_read_if_there(f"{directory}/{RECORD_DIR}/data.json", _decode_data)),
-                packages=environment.distributions_digest if environment is not None else None,
-                python=environment.interpreter.version if environment is not None else None,
+                code=self._code(directory),
+                data=self._some_one(
+                    _data_identity(_read_if_there(f"{directory}/{RECORD_DIR}/data.json", _decode_data))
+                ),
+                packages=self._some_one(environment.distributions_digest)
+                if environment is not None
+                else None,
+                python=self._some_one(environment.interpreter.version) if environment is not None else None,
             )
         )
 
@@ -254,6 +286,7 @@ class _Reader:
             config.resolved, None if plain else msgspec.json.decode(unresolved), _seed_key(config)
         )
         key = identity(leaves)
+        key = self._keys.setdefault(key, key)  # one object for all runs of a configuration
         self.collected.configurations.setdefault(key, leaves)
         return key
 
@@ -317,8 +350,15 @@ def _error(raw: msgspec.Raw) -> str | None:
 def _read_if_there(path: str, decode: Callable[[bytes], T]) -> T | None:
     """The file decoded; None where it is missing or damaged: the aggregate then knows less, and says so."""
     try:
-        return decode(slurp(path))
-    except (OSError, msgspec.DecodeError, RecursionError):
+        return _decoded(slurp(path), decode)
+    except OSError:
+        return None
+
+
+def _decoded(data: bytes, decode: Callable[[bytes], T]) -> T | None:
+    try:
+        return decode(data)
+    except (msgspec.DecodeError, RecursionError):
         return None
 
 

@@ -45,6 +45,16 @@ class AggregateRow:
     q75: float | None = None
     coefficient_of_variation_low: float | None = None
     coefficient_of_variation_high: float | None = None
+    prediction_low: float | None = None
+    """With `prediction_high`: where the value of one more seed is expected; from five seeds up."""
+    prediction_high: float | None = None
+    bootstrap_low: float | None = None
+    """With `bootstrap_high`: the BCa bootstrap interval of the mean, where it was asked for."""
+    bootstrap_high: float | None = None
+    interquartile_mean: float | None = None
+    interquartile_mean_low: float | None = None
+    """With `interquartile_mean_high`: its BCa bootstrap interval, where it was asked for."""
+    interquartile_mean_high: float | None = None
     values: list[JSON] = field(default_factory=list)
     """One a seed, in the order of `seeds`; NaN and infinities by name."""
 

@@ -23,7 +23,7 @@ from repro_hydra.record.store import RecordError
 class Repeat(NamedTuple):
     """One run that should be an independent repeat of others."""
 
-    dir: Path
+    dir: Path | str
     seed: JSON
     result: JSON = None
 
@@ -56,10 +56,10 @@ def equal_weights(repeats: Iterable[Repeat]) -> list[Equal]:
     return found
 
 
-def weights_of(run_dir: Path) -> dict[str, str]:
+def weights_of(run_dir: Path | str) -> dict[str, str]:
     """The files of weights that a run wrote, with their digests; none where its manifest cannot be read."""
     try:
-        manifest = read_manifest(RunPaths(run_dir))
+        manifest = read_manifest(RunPaths(Path(run_dir)))
     except RecordError:
         return {}
     return {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 
 from repro_hydra.record.schema import JSON, SweepJob
 from repro_hydra.sweep.collect import Collected, RunFacts
@@ -51,7 +50,7 @@ def notes_of_runs(runs: Sequence[RunFacts]) -> list[str]:
     waived = [run for run in runs if run.upheld == "waived"]
     if waived:
         notes.append(f"{len(waived)} of {_count(len(runs), 'run')} upheld by waiver only: {_seeds(waived)}")
-    ignored = equal_weights(Repeat(Path(run.dir), run.seed, run.result) for run in runs)
+    ignored = equal_weights(Repeat(run.dir, run.seed, run.result) for run in runs)
     notes += [told(equal) for equal in ignored]
     return [*notes, *differences_of_runs(runs), *_unknown_of_runs(runs)]
 

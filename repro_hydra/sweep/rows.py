@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from repro_hydra.record.values import from_json_number, to_json
 from repro_hydra.sweep.collect import RunFacts
@@ -40,6 +40,10 @@ class RowMaker:
     confidence: float
     stability_threshold: float
     tolerance: float
+    bootstrap: int | None = None
+    """Resamples for the bootstrap intervals; none are made if not given."""
+    _notes: dict[tuple[int, ...], list[str]] = field(default_factory=dict)
+    """Of the runs that stand in a row together: a curve has a row for each of a thousand steps."""
 
     def rows(self, measured: Measured) -> Iterator[AggregateRow]:
         """The rows of one configuration, one for each metric that it has."""
@@ -63,17 +67,20 @@ class RowMaker:
         step: int | None = None,
     ) -> AggregateRow:
         """One row."""
-        from repro_hydra.stats.summary import (
-            summarize,
-        )  # NumPy and SciPy: 0.3 s, and only where there are numbers
+        # NumPy and SciPy: 0.3 s, and only where there are numbers
+        from repro_hydra.stats.intervals import prediction_interval
+        from repro_hydra.stats.summary import summarize
 
+        values = [value for _, value in having]
         summary = summarize(
-            [value for _, value in having],
+            values,
             confidence=self.confidence,
             stability_threshold=self.stability_threshold,
             tolerance=self.tolerance,
         )
         runs = [run for run, _ in having]
+        one_more = prediction_interval(values, confidence=self.confidence)
+        bootstrapped, notes_of_bootstrap = self._bootstrapped(values)
         return AggregateRow(
             config=measured.config,
             metric=name,
@@ -94,15 +101,43 @@ class RowMaker:
             median=summary.median,
             max=summary.max,
             seeds=[run.seed for run in runs],
-            notes=[*summary.notes, *notes, *notes_of_runs(runs)],
+            notes=[*summary.notes, *notes_of_bootstrap, *notes, *self._notes_of(runs)],
             step=step,
             standard_error=summary.standard_error,
             q25=summary.q25,
             q75=summary.q75,
             coefficient_of_variation_low=summary.coefficient_of_variation_low,
             coefficient_of_variation_high=summary.coefficient_of_variation_high,
-            values=[to_json(value) for _, value in having],
+            prediction_low=one_more.low,
+            prediction_high=one_more.high,
+            values=[to_json(value) for value in values],
+            **bootstrapped,
         )
+
+    def _notes_of(self, runs: list[RunFacts]) -> list[str]:
+        key = tuple(map(id, runs))  # all of them live as long as this does
+        if key not in self._notes:
+            self._notes[key] = notes_of_runs(runs)
+        return self._notes[key]
+
+    def _bootstrapped(self, values: list[float]) -> tuple[dict[str, float | None], list[str]]:
+        if self.bootstrap is None:
+            return {}, []
+        from repro_hydra.stats.bootstrap import bootstrap_interval
+        from repro_hydra.stats.robust import interquartile_mean, interquartile_means
+
+        of_mean = bootstrap_interval(values, confidence=self.confidence, resamples=self.bootstrap)
+        of_middle = bootstrap_interval(
+            values, statistic=interquartile_means, confidence=self.confidence, resamples=self.bootstrap
+        )
+        found = {
+            "bootstrap_low": of_mean.low,
+            "bootstrap_high": of_mean.high,
+            "interquartile_mean": interquartile_mean(values).value,
+            "interquartile_mean_low": of_middle.low,
+            "interquartile_mean_high": of_middle.high,
+        }
+        return found, list(dict.fromkeys([*of_mean.notes, *of_middle.notes]))
 
 
 def _number(run: RunFacts, name: str | None) -> float | None:

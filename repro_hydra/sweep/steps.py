@@ -61,6 +61,8 @@ def rows_of_steps(
     maker: RowMaker,
     metrics: Sequence[str] | None,
     refuse: type[ValueError],
+    *,
+    most_steps: int | None = None,
 ) -> list[AggregateRow]:
     """A row for each configuration, metric and step.
 
@@ -72,6 +74,8 @@ def rows_of_steps(
         Those to show; all that were logged if not given.
     refuse : type
         Raised for a metric that no run logged.
+    most_steps : int, optional
+        Of one configuration and metric, evenly chosen, the first and the last among them; all if not given.
     """
     read = [(item, *_curves(item)) for item in configurations]
     known = list(dict.fromkeys(name for _, curves, _ in read for curve in curves for name in curve))
@@ -85,7 +89,7 @@ def rows_of_steps(
     for item, curves, problems in read:
         own = replace(item, notes=[*item.notes, *problems])
         for name in names:
-            rows += _rows_of_metric(own, name, curves, maker)
+            rows += _rows_of_metric(own, name, curves, maker, most_steps)
     return rows
 
 
@@ -99,9 +103,9 @@ def _curves(item: Measured) -> tuple[list[Curve], list[str]]:
 
 
 def _rows_of_metric(
-    item: Measured, name: str, curves: Sequence[Curve], maker: RowMaker
+    item: Measured, name: str, curves: Sequence[Curve], maker: RowMaker, most_steps: int | None
 ) -> Iterator[AggregateRow]:
-    steps = sorted({step for curve in curves for step in curve.get(name, ())})
+    steps = _thinned(sorted({step for curve in curves for step in curve.get(name, ())}), most_steps)
     logging = sum(name in curve for curve in curves)
     for step in steps:
         having: list[Value] = [
@@ -113,3 +117,10 @@ def _rows_of_metric(
         if len(having) < logging:
             notes.append(f"{logging - len(having)} of {logging} runs that log {name} have no such step")
         yield maker.row(item, name, having, notes, step=step)
+
+
+def _thinned(steps: list[int], most: int | None) -> list[int]:
+    if most is None or len(steps) <= most:
+        return steps
+    stride = (len(steps) - 1) / (most - 1)
+    return [steps[round(index * stride)] for index in range(most)]
