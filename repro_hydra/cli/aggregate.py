@@ -30,11 +30,17 @@ def run(
     strict: bool,
     confidence: float,
     form: str,
+    bootstrap: int | None = None,
+    stability_threshold: float = 0.1,
+    tolerance: float = 0.01,
 ) -> None:
     """The command."""
     if form not in FORMATS:
         raise UserError(f"--format: expected one of {', '.join(FORMATS)}, found {form!r}")
     check_confidence(confidence)
+    for option, limit in (("--stable", stability_threshold), ("--tolerance", tolerance)):
+        if not limit < float("inf"):  # NaN too
+            raise UserError(f"{option}: expected a number of at least 0, found {limit:g}")
     if worth_finding is not None and not 0 < worth_finding < float("inf"):
         raise UserError(f"--worth-finding: expected a positive number, found {worth_finding:g}")
     if worth_finding is not None and baseline is None:
@@ -53,6 +59,9 @@ def run(
             upheld_only=upheld,
             strict=strict,
             confidence=confidence,
+            bootstrap=bootstrap,
+            stability_threshold=stability_threshold,
+            tolerance=tolerance,
         )
     except (UnknownMetric, UnknownKey, UnknownBaseline, WhereError) as error:
         raise UserError(str(error)) from None

@@ -34,6 +34,14 @@ Where = Annotated[
     ),
 ]
 Confidence = Annotated[float, typer.Option(metavar="LEVEL", help="Of the intervals, between 0 and 1.")]
+Bootstrap = Annotated[
+    int | None,
+    typer.Option(
+        metavar="RESAMPLES",
+        min=100,
+        help="Bootstrap intervals too, of the mean and of the interquartile mean; 2000 will do.",
+    ),
+]
 Dirs = Annotated[
     list[Path],
     typer.Argument(metavar="DIR...", help="Run or sweep directories, folders of them, or ids."),
@@ -179,6 +187,21 @@ def aggregate_command(
     upheld: OnlyUpheld = False,
     strict: Strict = False,
     confidence: Confidence = 0.95,
+    bootstrap: Bootstrap = None,
+    stable: Annotated[
+        float,
+        typer.Option(
+            metavar="COV", min=0.0, help="The largest coefficient of variation that is called stable."
+        ),
+    ] = 0.1,
+    tolerance: Annotated[
+        float,
+        typer.Option(
+            metavar="COV",
+            min=0.0,
+            help="The largest coefficient of variation that is called within tolerance.",
+        ),
+    ] = 0.01,
     form: Annotated[
         str, typer.Option("--format", metavar="FORMAT", help="table, json, csv, latex or markdown.")
     ] = "table",
@@ -199,6 +222,9 @@ def aggregate_command(
             upheld=upheld,
             strict=strict,
             confidence=confidence,
+            bootstrap=bootstrap,
+            stability_threshold=stable,
+            tolerance=tolerance,
             form="json" if json else form,
         )
 
@@ -229,6 +255,7 @@ def report_command(
     upheld: OnlyUpheld = False,
     strict: Strict = False,
     confidence: Confidence = 0.95,
+    bootstrap: Bootstrap = None,
     json: Json = False,
 ) -> None:
     """Report on runs: one self-contained HTML page with tables, figures, verdicts and provenance."""
@@ -246,6 +273,7 @@ def report_command(
                 upheld_only=upheld,
                 strict=strict,
                 confidence=confidence,
+                bootstrap=bootstrap,
             ),
             where=where,
             task=task,

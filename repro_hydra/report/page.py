@@ -147,7 +147,7 @@ def _plate(drawn: Drawn) -> dict[str, Any]:
 def _results(rows: Sequence[AggregateRow]) -> _Grid:
     body = [cells(row) for row in rows]
     heads = header(rows[0] if rows else None, 0.95)
-    kept = columns_that_say_something(body, len(heads))
+    kept = columns_that_say_something(body, heads)
     return _Grid(
         [heads[index] for index in kept],
         [[row[index] for index in kept] for row in body[:MOST_ROWS]],

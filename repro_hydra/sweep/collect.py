@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -96,6 +97,7 @@ class _Run(msgspec.Struct, frozen=True, kw_only=True):
     overrides: list[str] = []
     sweep: SweepLink | None = None
     primary_metric: str | None = None
+    world_size: int = 1
     error: msgspec.Raw = msgspec.Raw(b"null")
 
 
@@ -137,6 +139,11 @@ class _Data(msgspec.Struct, frozen=True):
     datasets: list[_Dataset] = []
 
 
+class _Reproduction(msgspec.Struct, frozen=True):
+    run_id: str | None = None
+
+
+_decode_reproduction = msgspec.json.Decoder(_Reproduction).decode
 _decode_run = msgspec.json.Decoder(_Run).decode
 _decode_config = msgspec.json.Decoder(_Config).decode
 _decode_code = msgspec.json.Decoder(_Code).decode
@@ -174,6 +181,7 @@ def collect(
             reader.collected.unusable[located.dir] = str(error)
     if where is not None:
         reader.check_names(where)
+    reader.leave_out_reproductions()
     return reader.collected
 
 
@@ -189,6 +197,7 @@ class _Reader:
         self._texts: dict[str, str] = {}
         self._codes: dict[bytes, str | None] = {}
         self._keys: dict[bytes, bytes] = {}
+        self._reproductions: dict[str, str] = {}
         self._never_seen: set[str] = set() if where is None else set(where.unknown_names([]))
 
     def _one(self, text: str) -> str:
@@ -224,6 +233,7 @@ class _Reader:
         if original != directory:
             self.collected.unusable[directory] = f"a copy of the run in {original}"
             return
+        self._note_reproduction(directory, run.run_id)
         status: ShownStatus = run.status
         if status in ("created", "running"):
             from repro_hydra.record.status import (
@@ -276,6 +286,25 @@ class _Reader:
                 python=self._some_one(environment.interpreter.version) if environment is not None else None,
             )
         )
+
+    def _note_reproduction(self, directory: str, run_id: str) -> None:
+        path = f"{directory}/{RECORD_DIR}/reproduction.json"
+        if os.path.exists(path):  # noqa: PTH110 (10,000 times)
+            found = _read_if_there(path, _decode_reproduction)
+            if found is not None and found.run_id is not None:
+                self._reproductions[run_id] = found.run_id
+
+    def leave_out_reproductions(self) -> None:
+        """A run that reproduces another is no further repeat of it: where both are here, the original counts."""
+        again = {
+            run.dir: self._originals[original]
+            for run in self.collected.runs
+            if (original := self._reproductions.get(run.run_id)) in self._originals and original != run.run_id
+        }
+        if again:
+            self.collected.runs = [run for run in self.collected.runs if run.dir not in again]
+            for directory, original in again.items():
+                self.collected.unusable[directory] = f"a reproduction of the run in {original}"
 
     def _configuration(self, config: _Config | None) -> bytes | None:
         if config is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
 
 from repro_hydra.record.schema import JSON, SweepJob
 from repro_hydra.sweep.collect import Collected, RunFacts
@@ -61,9 +62,14 @@ def _notes_of_ranks(runs: Sequence[RunFacts]) -> list[str]:
     if not offset or len(runs) < 2:
         return []
     what = "rank 1 of seed 0 draws what rank 0 of seed 1 draws (seed.rank_offset)"
-    if all(run.world_size == 1 for run in offset):
+    ranks = max(run.world_size for run in offset)
+    if ranks == 1:
         return [f"independent repeats only if each run had one rank, as recorded: {what}"]
-    return [f"the repeats are not independent, so the interval is too narrow: {what}"]
+    seeds = sorted({run.seed for run in runs if type(run.seed) is int})
+    if all(after - before >= ranks for before, after in pairwise(seeds)):
+        return []
+    apart = f"seeds {ranks} apart would be: seed=range(0,{ranks * max(2, len(seeds))},{ranks})"
+    return [f"the repeats are not independent, so the interval is too narrow: {what}; {apart}"]
 
 
 def differences_of_runs(runs: Sequence[RunFacts]) -> list[str]:

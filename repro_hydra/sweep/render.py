@@ -20,8 +20,15 @@ _MOST_NAMED = 6
 _WIDE = 1000
 _DIGITS = 5
 _MOST_DIGITS = 15  # a double has no more to tell
-_STEP = 2
 _NAMES = 2  # the first columns are words, the rest are numbers
+_OPTIONAL = {
+    "step": {UNDEFINED},
+    "bootstrap": {UNDEFINED},
+    "IQM": {UNDEFINED},
+    "failed": {UNDEFINED, "0"},
+    "missing": {UNDEFINED, "0"},
+}
+"""Columns that are left away where they hold nothing else."""
 _DROPPED = {"median": 4, "min": 3, "max": 3, "CoV": 2, "std": 1}
 """What goes first where a terminal is too narrow."""
 
@@ -46,6 +53,8 @@ def header(row: AggregateRow | None, confidence: float) -> list[str]:
         "mean",
         "std",
         interval,
+        "bootstrap",
+        "IQM",
         "CoV",
         "min",
         "median",
@@ -57,10 +66,8 @@ def header(row: AggregateRow | None, confidence: float) -> list[str]:
 
 def cells(row: AggregateRow) -> list[str]:
     """One row, as text."""
-    interval = UNDEFINED
     digits = _digits(row)
-    if row.ci_low is not None and row.ci_high is not None:
-        interval = f"{number(row.ci_low, digits)} … {number(row.ci_high, digits)}"
+    interval = _limits(row.ci_low, row.ci_high, digits)
     count = str(row.n) if row.planned is None else f"{row.n} of {row.planned}"
     return [
         config_words(row.config),
@@ -70,6 +77,8 @@ def cells(row: AggregateRow) -> list[str]:
         number(row.mean, digits),
         number(row.std, 4),
         interval,
+        _limits(row.bootstrap_low, row.bootstrap_high, digits),
+        _middle(row, digits),
         number(row.coefficient_of_variation, 4),
         number(row.min, digits),
         number(row.median, digits),
@@ -77,6 +86,17 @@ def cells(row: AggregateRow) -> list[str]:
         str(row.failed),
         UNDEFINED if row.missing is None else str(row.missing),
     ]
+
+
+def _limits(low: float | None, high: float | None, digits: int) -> str:
+    return UNDEFINED if low is None or high is None else f"{number(low, digits)} … {number(high, digits)}"
+
+
+def _middle(row: AggregateRow, digits: int) -> str:
+    if row.interquartile_mean is None:
+        return UNDEFINED
+    limits = _limits(row.interquartile_mean_low, row.interquartile_mean_high, digits)
+    return f"{number(row.interquartile_mean, digits)} ({limits})"
 
 
 def _digits(row: AggregateRow) -> int:
@@ -110,7 +130,7 @@ def aggregate_text(
     rows = aggregate.rows
     names = header(rows[0] if rows else None, confidence)
     body = [cells(row) for row in rows]
-    shown = columns_that_say_something(body, len(names))
+    shown = columns_that_say_something(body, names)
     columns = [
         Column(names[index], right=index >= _NAMES, drop=_DROPPED.get(names[index], 0)) for index in shown
     ]
@@ -189,10 +209,11 @@ def to_markdown(aggregate: Aggregate, *, confidence: float = 0.95) -> str:
     """The table as GitHub's Markdown, its notes below."""
     names = header(aggregate.rows[0] if aggregate.rows else None, confidence)
     body = [cells(row) for row in aggregate.rows]
+    asked = ("step", "bootstrap", "IQM")
     shown = [
         index
-        for index in range(len(names))
-        if index != _STEP or any(row.step is not None for row in aggregate.rows)
+        for index, name in enumerate(names)
+        if name not in asked or any(row[index] != UNDEFINED for row in body)
     ]
     lines = [_markdown_row([names[index] for index in shown])]
     lines.append(_markdown_row([":--", ":--", *["--:"] * (len(shown) - 2)]))
@@ -205,14 +226,12 @@ def _markdown_row(values: Sequence[str]) -> str:
     return "| " + " | ".join(clean(value).replace("|", "\\|") for value in values) + " |"
 
 
-def columns_that_say_something(body: Sequence[Sequence[str]], count: int) -> list[int]:
-    """All but the columns of failures and missing seeds where there are none, and a configuration of its own."""
-    silent = {UNDEFINED, "0"}
-    optional = (_STEP, count - 2, count - 1)
+def columns_that_say_something(body: Sequence[Sequence[str]], names: Sequence[str]) -> list[int]:
+    """All but what nobody asked for, failures and missing seeds where there are none, and a lone configuration."""
     kept = []
-    for index in range(count):
+    for index, name in enumerate(names):
         column = {row[index] for row in body}
-        if index in optional and column <= (silent if index != _STEP else {UNDEFINED}):
+        if name in _OPTIONAL and column <= _OPTIONAL[name]:
             continue
         if index == 0 and column == {"(one configuration)"}:
             continue
