@@ -97,7 +97,6 @@ class _Run(msgspec.Struct, frozen=True, kw_only=True):
     overrides: list[str] = []
     sweep: SweepLink | None = None
     primary_metric: str | None = None
-    world_size: int = 1
     error: msgspec.Raw = msgspec.Raw(b"null")
 
 
