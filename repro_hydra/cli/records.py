@@ -20,6 +20,7 @@ def add_commands(app: typer.Typer) -> None:
     app.command("verify")(verify_command)
     app.command("compare")(compare_command)
     app.command("reproduce")(reproduce_command)
+    app.command("prune")(prune_command)
     app.command("check", context_settings=_PASSED_ON)(check_command)
 
 
@@ -123,3 +124,40 @@ def check_command(
 
     with told_plainly("check"):
         check.run(command, runs=runs, extra_runs=extra_runs, ignore=ignore or [], keep=keep, json=json)
+
+
+def prune_command(
+    roots: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[ROOT]...", help="Folders with records, besides those that are known."),
+    ] = None,
+    older_than: Annotated[
+        str | None,
+        typer.Option(metavar="AGE", help="Only what is older: 30d, 12h. For records 30d if not given."),
+    ] = None,
+    records: Annotated[
+        bool,
+        typer.Option("--records", help="Drop old records too (.repro folders; what the runs wrote stays)."),
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go, and drop nothing.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also where a place that may hold records is out of reach.")
+    ] = False,
+    freeze_dir: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where sweeps were frozen, if not in the cache folder.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Drop snapshots that no record refers to, what killed sweeps left behind, and old records on request."""
+    from repro_hydra.cli import prune
+
+    with told_plainly("prune"):
+        prune.run(
+            roots or [],
+            older_than=older_than,
+            records=records,
+            dry_run=dry_run,
+            force=force,
+            freeze_dir=freeze_dir,
+            json=json,
+        )

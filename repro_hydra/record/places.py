@@ -101,3 +101,20 @@ def _append(notes: Path, project: Path, line: str) -> None:
         os.write(handle, os.fsencode(f"{heading}{separator}{line}\n"))
     finally:
         os.close(handle)
+
+
+def noted_places(project: Path, *, state_dir: Path | None = None) -> list[Path]:
+    """The places that `project` wrote records to, whether they are there now or not."""
+    try:
+        return [Path(line) for line in _read(_notes(project, state_dir))]
+    except (OSError, ValueError):
+        return []
+
+
+def every_noted_place(*, state_dir: Path | None = None) -> list[Path]:
+    """The places that any project of this user wrote records to."""
+    try:
+        folder = _notes(Path("/"), state_dir).parent
+        return [Path(line) for notes in sorted(folder.glob("*.txt")) for line in _read(notes)]
+    except (OSError, ValueError):
+        return []
