@@ -45,9 +45,8 @@ def held_by_snapshot(
         return Held()
     top = os.path.realpath(record.repository)
     git = Git(Path(top), os.environ if environ is None else environ)
-    below = {
-        path: os.fsencode(os.path.relpath(path, top)) for path in {*paths, *suspected} if _is_below(path, top)
-    }
+    start = len(top.rstrip(os.sep)) + 1
+    below = {path: os.fsencode(path[start:]) for path in {*paths, *suspected} if _is_below(path, top)}
     if not below:
         return Held()
     blobs, submodules = _tree(git, revision)

@@ -16,7 +16,7 @@ import msgspec
 from repro_hydra.code.held import Held, held_by_snapshot, ignored_by_git
 from repro_hydra.data.digest import FileProblem, digest_encoded, digest_file, encode_file
 from repro_hydra.data.errors import shown
-from repro_hydra.data.walk import row_of
+from repro_hydra.data.walk import reason_of, row_of
 from repro_hydra.inputs.folders import in_folders
 from repro_hydra.inputs.hubs import HubSource
 from repro_hydra.inputs.mapped import files_in_use
@@ -176,18 +176,20 @@ class JobInputs:
         named = in_folders(found.files, wide)
         ignored = ignored_by_git(code, list(named)[:MOST_LISTED])
         for path, files in sorted(named.items(), key=lambda item: len(item[1])):
-            record = self._digest(path, files, {file: found.files[file] for file in files})
+            stamps = {file: found.files[file] for file in files}
+            changed = [file for file, stamp in stamps.items() if has_changed(file, stamp)]
+            record = self._digest(path, stamps, changed)
             inputs.append(record)
             if len(findings) < MOST_LISTED:
                 findings.append(_undeclared(record, path in ignored))
-            if any(has_changed(file, found.files[file]) for file in files):
+            if changed:
                 findings.append(_changed(record.path, "while the job ran"))
         for source, stamps in found.hubs.items():
             record = self._of_hub(source, stamps)
             inputs.append(record)
             findings.append(_from_hub(record, source))
         for path, stamp in found.of_runs.items():
-            record = msgspec.structs.replace(self._digest(path, [path], {path: stamp}), kind="run")
+            record = msgspec.structs.replace(self._digest(path, {path: stamp}), kind="run")
             inputs.append(record)
             findings.append(_from_run(record))
         commits = {source.revision for source in found.hubs}
@@ -200,34 +202,36 @@ class JobInputs:
             findings.append(_more(left_out))
         return inputs, findings
 
-    def _digest(self, path: str, files: Sequence[str], stamps: Mapping[str, Stamp]) -> InputRecord:
+    def _digest(self, path: str, stamps: Mapping[str, Stamp], changed: Sequence[str] = ()) -> InputRecord:
         """The record of one input; a folder's digest is the tree digest of the files in it that were read."""
+        size_bytes = sum(stamp.size for stamp in stamps.values())
         record = InputRecord(
             path=self._name(path),
-            size_bytes=sum(stamps[file].size for file in files),
-            files=len(files),
-            kind="file" if list(files) == [path] else "directory",
+            size_bytes=size_bytes,
+            files=len(stamps),
+            kind="file" if path in stamps else "directory",
         )
-        assert record.size_bytes is not None
-        if self._digested_bytes + record.size_bytes > MOST_DIGESTED_BYTES:
+        if changed:
+            where = "it" if record.kind == "file" else self._name(changed[0])
+            reason = f"{where} was changed or removed while the job ran, so what was read is gone"
+            return msgspec.structs.replace(record, reason=reason)
+        if self._digested_bytes + size_bytes > self._most_bytes:
             reason = (
-                f"more than {MOST_DIGESTED_BYTES >> 30} GiB were read undeclared, and no more are digested"
+                f"more than {self._most_bytes >> 20:,} MiB were read undeclared, and no more are digested"
             )
             return msgspec.structs.replace(record, reason=reason)
-        self._digested_bytes += record.size_bytes
-        contents = {}
-        for file in sorted(files):
-            content = _content(file, stamps[file])
-            if isinstance(content, str):
-                where = "" if record.kind == "file" else f"{self._name(file)}: "
-                return msgspec.structs.replace(record, reason=where + content)
-            contents[os.fsencode(os.path.relpath(file, path))] = (stamps[file].size, content)
-        if record.kind == "file":
-            ((_, digest),) = contents.values()
-        else:
-            digest = digest_encoded(
-                encode_file(name, size, digest, 0) for name, (size, digest) in sorted(contents.items())
-            )
+        self._digested_bytes += size_bytes
+        try:
+            if record.kind == "file":
+                return msgspec.structs.replace(record, digest=_content(path).hex())
+            contents = [
+                (os.fsencode(file[len(path) + 1 :]), stamps[file].size, _content(file)) for file in stamps
+            ]
+        except FileProblem as problem:
+            return msgspec.structs.replace(record, reason=str(problem))
+        digest = digest_encoded(
+            encode_file(name, size, content, 0) for name, size, content in sorted(contents)
+        )
         return msgspec.structs.replace(record, digest=digest.hex())
 
     def _of_hub(self, source: HubSource, stamps: Mapping[str, Stamp]) -> InputRecord:
@@ -255,17 +259,13 @@ def _held(
     return held.same, held.changed
 
 
-def _content(file: str, stamp: Stamp) -> bytes | str:
-    """The file's digest, or why it has none."""
-    if has_changed(file, stamp):
-        return "it was changed or removed while the job ran, so what was read is gone"
-    raw = os.fsencode(os.path.realpath(file))
+def _content(file: str) -> bytes:
+    """The file's digest; FileProblem where it can't be read any more."""
+    raw = os.fsencode(os.path.realpath(file) if os.path.islink(file) else file)  # noqa: PTH114
     try:
         return digest_file(raw, row_of(b"", os.stat(raw)))  # noqa: PTH116
     except OSError as error:
-        return f"it cannot be read any more ({error.strerror})"
-    except FileProblem as problem:
-        return str(problem)
+        raise FileProblem(f"{shown(raw)}: {reason_of(error)}") from None
 
 
 def _has_start_file() -> bool:
