@@ -129,7 +129,7 @@ def _code(a: Original, b: Original) -> Iterator[Circumstance]:
 def _patched(patch: bytes | None) -> dict[str, str]:
     """Each file of a patch and a digest of what the patch does to it."""
     starts = list(_DIFF_FILE.finditer(patch or b""))
-    ends = [match.start() for match in starts[1:]] + [len(patch or b"")]
+    ends = [*(match.start() for match in starts[1:]), *([len(patch or b"")] if starts else [])]
     return {
         match[2].decode("utf-8", "backslashreplace"): digest_bytes((patch or b"")[match.start() : end])[:12]
         for match, end in zip(starts, ends, strict=True)

@@ -90,9 +90,10 @@ def _named_paths(original: Original) -> list[str]:
         if os.path.normpath(value) != ".":
             found.setdefault(os.path.normpath(value))
     if original.data is not None:
-        for dataset in original.data.datasets:
-            if not os.path.isabs(dataset.path):  # noqa: PTH117
-                found.setdefault(os.path.normpath(dataset.path))
+        undeclared = [item for item in original.data.inputs if item.kind in ("file", "directory", "hub")]
+        for path in (*(item.path for item in original.data.datasets), *(item.path for item in undeclared)):
+            if not os.path.isabs(path):  # noqa: PTH117
+                found.setdefault(os.path.normpath(path))
     return list(found)
 
 
@@ -129,6 +130,29 @@ def _started(original: Original) -> float | None:
         return parse_utc(original.run.started_at or original.run.created_at).timestamp()
     except ValueError:
         return None
+
+
+def changed_inputs(original: Original, base: Path) -> list[str]:
+    """The files that the run read without declaring them and that are not as it found them, in sentences.
+
+    Of a folder only those of its files that were read are in its digest, and the record does not list them.
+    """
+    problems = []
+    for item in [] if original.data is None else original.data.inputs:
+        if item.kind not in ("file", "run") or item.digest is None:
+            continue
+        path = base / item.path
+        try:
+            found = describe_dataset(item.path, path).digest
+        except DataError as error:
+            problems.append(f"{item.path}: {error}")
+            continue
+        if found != item.digest:
+            problems.append(
+                f"{item.path}: recorded {item.digest[:12]}, found {found[:12]}; it was not declared, so no version of "
+                "it is kept. Get the old content back, or declare it: repro-hydra data add"
+            )
+    return problems
 
 
 def changed_datasets(original: Original, base: Path | None) -> list[str]:

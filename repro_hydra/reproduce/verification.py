@@ -14,7 +14,7 @@ from repro_hydra.record.paths import RECORD_DIR
 from repro_hydra.record.reproduction import Verification, VerifyFinding
 from repro_hydra.record.store import RecordError
 from repro_hydra.reproduce.checkout import CodeMissing, find_code, repositories
-from repro_hydra.reproduce.inputs import changed_datasets
+from repro_hydra.reproduce.inputs import changed_datasets, changed_inputs
 from repro_hydra.reproduce.inside import LeadsOut, read_inside
 from repro_hydra.reproduce.original import Original, read_original
 from repro_hydra.reproduce.trust import changed_since_manifest, trust_in
@@ -141,8 +141,11 @@ def _data(original: Original, surroundings: Surroundings) -> Iterator[VerifyFind
         yield _finding("data", "harmless", "the record names no dataset, so none can be verified")
         return
     base = Path(original.run.cwd) if original.run.cwd else surroundings.here
-    for problem in changed_datasets(original, base if base.is_dir() else surroundings.here):
+    base = base if base.is_dir() else surroundings.here
+    for problem in changed_datasets(original, base):
         yield _finding("data", "blocks", problem.removeprefix("data: "))
+    for problem in changed_inputs(original, base):
+        yield _finding("data", "may_change_bits", problem)
 
 
 def _environment(original: Original, surroundings: Surroundings) -> Iterator[VerifyFinding]:

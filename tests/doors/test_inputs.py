@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from pathlib import Path
 
@@ -244,3 +245,25 @@ def test_code_that_changes_under_a_run_is_noticed(project: Project) -> None:
     project.run("+repro=strict").ok()
     changed = {name for name in finding_ids(project.only_run()) if name.startswith("data-changed-meanwhile")}
     assert changed == {"data-changed-meanwhile:changed.txt"}
+
+
+def test_a_reproduction_has_them_and_a_change_is_told(project: Project) -> None:
+    """A file that no config names is brought along; one that changed is named by `verify` and as a cause."""
+    project.holding(
+        "import hydra\n@hydra.main(version_base=None, config_path='conf', config_name='config')\n"
+        "def main(cfg):\n    return len(open('data.txt').read())\nmain()\n",
+    )
+    project.write(".gitignore", "outputs/\nreproductions/\ndata.txt\n")
+    project.commit()
+    data = project.write("data.txt", "12")
+    project.run("+repro=standard").ok()
+    run = str(project.only_run())
+    cli = ("-m", "repro_hydra")
+    same = project.run("reproduce", run, "--json", program=cli).ok()
+    assert json.loads(same.out)["verdict"] == "BITWISE"
+    project.run("verify", run, program=cli).ok()
+    data.write_text("123")
+    assert "data.txt: recorded" in project.run("verify", run, program=cli).out
+    other = json.loads(project.run("reproduce", run, "--json", program=cli).out)
+    assert other["verdict"] == "DIVERGED"
+    assert ["data", True] in [[cause["area"], "data.txt" in cause["detail"]] for cause in other["causes"]]
