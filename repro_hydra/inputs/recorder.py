@@ -204,6 +204,15 @@ class Recorder:
         assert self.folder is not None
         self._sink = wire.Sink(self.folder, role)
 
+    def join(self, folder: str, role: str) -> None:
+        """Take part in a run that this process was not started by (a rank of torchrun): tell what was seen so far."""
+        if self._sink is None and os.path.isdir(folder):  # noqa: PTH112
+            self.folder = folder
+            self.sign_in(role)
+            for name, stamp in list(self.reads.items()):
+                if stamp is not None:
+                    self._send("read", name, *stamp)
+
     def forked(self) -> None:
         """In a forked child: what the parent knows need not be told to it again."""
         self.pid = os.getpid()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ import msgspec
 from repro_hydra.config import ReproConf
 from repro_hydra.determinism import SettingsWatch
 from repro_hydra.imports import LateImports
+from repro_hydra.inputs.recorder import active
 from repro_hydra.record.manifest import write_manifest
 from repro_hydra.record.paths import RunPaths
 from repro_hydra.record.schema import SCHEMA, ErrorInfo, ProcessInfo, RunRecord
@@ -59,6 +61,7 @@ class ChildSession:
             say(f"[{finding.id}] {finding.message} (in process {os.getpid()}, rank {rank})")
         if self._run_dir is not None:
             self._sign_in(self._run_dir, rank)
+            self._join_watch(rank)
         children = SpawnedChildren(
             Inheritance(
                 determinism=self._options.determinism,
@@ -82,10 +85,18 @@ class ChildSession:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._join_watch(process.rank_and_world(os.environ)[0])  # rank 0 may not have begun when this one did
         self._stack.close()
         status, info = ending(error)
         if self._part is not None:
             self._sign_out(info if status == "failed" else None)
+
+    def _join_watch(self, rank: int) -> None:
+        """Have what this process opens told to the run, where the run is watched and this process too."""
+        recorder = active()
+        if recorder is not None and self._run_dir is not None:
+            with contextlib.suppress(OSError):  # the run has ended in this moment
+                recorder.join(str(RunPaths(self._run_dir).reads), f"rank {rank}" if rank else "child")
 
     def _seed(self) -> int | None:
         options = self._options.seed

@@ -188,3 +188,20 @@ def test_an_interpreter_that_is_no_job_loads_nothing() -> None:
         [sys.executable, "-c", code, "+repro=strict"], env=clean, capture_output=True, text=True, check=True
     )
     assert asked.stdout == "True\n"
+
+
+def test_a_rank_joins_the_run_once_it_is_there(recorder: Recorder, tmp_path: Path) -> None:
+    """What it read before is told then, and only once."""
+    lines = tmp_path / ".repro/reads"
+    (tmp_path / "early").touch()
+    recorder.reads.clear()
+    recorder.written.clear()
+    (tmp_path / "early").read_text()
+    recorder.join(str(lines), "rank 1")
+    lines.mkdir(parents=True)
+    recorder.join(str(lines), "rank 1")
+    recorder.join(str(lines), "rank 1")
+    source, told = wire.Source(str(lines)), []
+    source.read_on(lambda word, rest: told.append((word, rest[0])))
+    assert told == [("read", str(tmp_path / "early"))]
+    assert [child.role for child in source.children] == ["rank 1"]

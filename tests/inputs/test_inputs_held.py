@@ -1,0 +1,57 @@
+"""Which files a snapshot holds, asked of real git; and a patch that is none."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from repro_hydra.code.held import held_by_snapshot, ignored_by_git
+from repro_hydra.record.code import CodeRecord
+from repro_hydra.reproduce.differences import _patched
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> CodeRecord:
+    def git(*arguments: str, cwd: Path) -> str:
+        identity = ("-c", "user.name=A", "-c", "user.email=a@example.org", "-c", "protocol.file.allow=always")
+        done = subprocess.run(
+            ["git", *identity, *arguments], cwd=cwd, check=True, capture_output=True, text=True
+        )
+        return done.stdout.strip()
+
+    inner, top = tmp_path / "inner", tmp_path / "top"
+    for folder in (inner, top):
+        folder.mkdir()
+        git("init", "-q", cwd=folder)
+        (folder / "a\nname").write_text("a")
+        (folder / "same.txt").write_text("same")
+        (folder / "changed.txt").write_text("before")
+        (folder / ".gitignore").write_text("*.csv\n")
+        git("add", "-A", cwd=folder)
+        git("commit", "-qm", "one", cwd=folder)
+    git("submodule", "--quiet", "add", str(inner), "sub", cwd=top)
+    git("commit", "-qm", "two", cwd=top)
+    return CodeRecord(repository=str(top), commit=git("rev-parse", "HEAD", cwd=top))
+
+
+def test_what_the_snapshot_holds(repository: CodeRecord) -> None:
+    """By path, in submodules too; what was written to since by content; nothing of what lies outside."""
+    top = Path(str(repository.repository))
+    for name in ("x.csv", "new.txt", "sub/new.txt"):
+        (top / name).write_text("x")
+    (top / "changed.txt").write_text("after")
+    (top / "same.txt").write_text("same")
+    old = [str(top / name) for name in ("a\nname", "x.csv", "new.txt", "sub/same.txt", "sub/new.txt")]
+    held = held_by_snapshot(
+        repository, [*old, "/etc/hosts"], [str(top / "same.txt"), str(top / "changed.txt")]
+    )
+    assert held.same == {str(top / name) for name in ("a\nname", "sub/same.txt", "same.txt")}
+    assert held.changed == {str(top / "changed.txt")}
+    assert ignored_by_git(repository, [str(top / "x.csv"), str(top / "new.txt")]) == {str(top / "x.csv")}
+    assert held_by_snapshot(CodeRecord(), old).same == frozenset()
+
+
+def test_a_patch_that_is_none_changes_no_file() -> None:
+    assert _patched(None) == _patched(b"") == {}
