@@ -6,7 +6,6 @@ Frameworks switch determinism off as they set themselves up (Lightning with ``de
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import sys
 from collections.abc import Callable
@@ -117,8 +116,7 @@ class Guard:
 
         def changes(count: int) -> bool:
             # A worker of a DataLoader gives itself one thread, and must: in a forked child more of them hang.
-            child = os.getpid() != owner or multiprocessing.parent_process() is not None
-            return count != threads and not child
+            return count != threads and os.getpid() == owner and not _is_multiprocessings()
 
         self._replace(torch, "set_num_threads", self._held("torch.threads", changes))
         if interop:
@@ -182,6 +180,12 @@ class Guard:
                 line=site.line,
             ),
         )
+
+
+def _is_multiprocessings() -> bool:
+    """Whether multiprocessing started this process; what was not imported did not."""
+    process = sys.modules.get("multiprocessing.process")
+    return process is not None and process.parent_process() is not None
 
 
 def _where_wanted(setting: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import locale
-import multiprocessing
 import os
 import sys
 import time
@@ -84,8 +83,9 @@ def _time_zone() -> JSON:
 
 
 def _start_method() -> JSON:
-    chosen = multiprocessing.get_start_method(allow_none=True)
-    return chosen or f"{multiprocessing.get_all_start_methods()[0]} (default)"
+    used = sys.modules["multiprocessing"]
+    chosen = used.get_start_method(allow_none=True)
+    return chosen or f"{used.get_all_start_methods()[0]} (default)"
 
 
 def _variable(name: str, why: str, option: str, *, when: str) -> Setting:
@@ -186,6 +186,7 @@ PROCESS_SETTINGS: tuple[Setting, ...] = (
         "multiprocessing.start_method",
         why="how children start: by spawn and forkserver they start anew, without the settings of their parent",
         how_probed="multiprocessing.get_start_method()",
+        library="multiprocessing",
         probe=_start_method,
     ),
     Setting(

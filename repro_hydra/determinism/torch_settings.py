@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -78,6 +77,8 @@ def _cpu_capability() -> JSON:
 
 def _mkl_mode() -> JSON:
     """MKL's own answer; it is linked into torch's library, and elsewhere a library of its own."""
+    import ctypes  # late: torch itself has imported it by now
+
     library = Path(torch_module().__file__).parent / "lib" / "libtorch_cpu.so"
     for place, symbol in ((library, "mkl_serv_cbwr_get"), (None, "MKL_CBWR_Get")):
         if place is None or place.exists():
