@@ -64,6 +64,9 @@ class SweepLink(Part, frozen=True, kw_only=True):
     job_num: int
 
 
+SEEDED = ("python", "numpy", "torch", "cuda")
+
+
 class RunRecord(Part, frozen=True, kw_only=True):
     """``run.json``."""
 
@@ -78,7 +81,8 @@ class RunRecord(Part, frozen=True, kw_only=True):
     waived: dict[str, str] = {}
     seed: JSON = None
     seed_set: bool = False
-    seeds: dict[str, int | None] = {}
+    seeds: dict[str, int | None] = msgspec.field(default_factory=lambda: dict.fromkeys(SEEDED))
+    """As each library answered; null where it was not seeded, or not imported."""
     created_at: str
     started_at: str | None = None
     ended_at: str | None = None

@@ -27,6 +27,7 @@ from repro_hydra.record.manifest import write_manifest
 from repro_hydra.record.paths import RunPaths
 from repro_hydra.record.schema import (
     JSON,
+    SEEDED,
     ErrorInfo,
     Finding,
     ProcessInfo,
@@ -140,7 +141,7 @@ class Session:
         self._given: dict[str, JSON] = {}
         self._going_on: Continuation | None = None
         self._repeating = False
-        self._seeds: dict[str, int | None] = {}
+        self._seeds: dict[str, int | None] = dict.fromkeys(SEEDED)
         self._clock = 0.0
         self.run = self._first_run()
 
