@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from repro_hydra.data import data_add as data_add
     from repro_hydra.data import data_verify as data_verify
     from repro_hydra.determinism import deterministic as deterministic
+    from repro_hydra.model.initial import deterministic_init as deterministic_init
+    from repro_hydra.model.same_again import verify_determinism as verify_determinism
     from repro_hydra.reproduce.api import compare as compare
     from repro_hydra.reproduce.api import reproduce as reproduce
     from repro_hydra.reproduce.api import validate_results as validate_results
@@ -43,6 +45,8 @@ _HOMES = {
     "KeyedSampler": "repro_hydra.checkpoint.keyed",
     "keyed": "repro_hydra.checkpoint.keyed",
     "resumable": "repro_hydra.session.resume",
+    "deterministic_init": "repro_hydra.model.initial",
+    "verify_determinism": "repro_hydra.model.same_again",
     "seed_everything": "repro_hydra.seed",
     "deterministic": "repro_hydra.determinism",
     "rng": "repro_hydra.seed.streams",

@@ -54,23 +54,6 @@ def put_global(states: Mapping[str, Any]) -> None:
         torch.mps.set_rng_state(states["mps"].cpu())
 
 
-def take_cpu() -> tuple[Any, Any, Any]:
-    """Python's, torch's and NumPy's global states as they are: for putting back within the same process."""
-    import numpy
-
-    return random.getstate(), torch.get_rng_state(), numpy.random.get_state(legacy=False)
-
-
-def put_cpu(states: tuple[Any, Any, Any]) -> None:
-    """The opposite of `take_cpu`."""
-    import numpy
-
-    python, torch_state, numpy_state = states
-    random.setstate(python)
-    torch.set_rng_state(torch_state)
-    numpy.random.set_state(numpy_state)
-
-
 def is_generator(value: Any) -> bool:
     """Whether it is a generator of Python, NumPy or torch."""
     numpy = sys.modules.get("numpy")

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.utils.data import Dataset, Sampler
 
-from repro_hydra.checkpoint import generators
+from repro_hydra.random_states import unchanged_states
+from repro_hydra.wide_seeds import seed_torch_generator
 
 if TYPE_CHECKING:
     import numpy as np
@@ -163,15 +164,18 @@ def keyed(dataset: Any, *, seed: int) -> KeyedDataset:
 def _drawing_from(sequence: np.random.SeedSequence) -> Iterator[None]:
     import numpy
 
-    before = generators.take_cpu()
-    words = sequence.generate_state(12)
-    # Without `random.seed` and `torch.manual_seed`: those would touch CUDA, and are watched for seeding again.
-    random.setstate(random.Random(int.from_bytes(words[:4].tobytes(), "little")).getstate())
-    torch.set_rng_state(
-        torch.Generator().manual_seed(int.from_bytes(words[4:6].tobytes(), "little") % 2**63).get_state()
-    )
-    numpy.random.set_state(numpy.random.RandomState(numpy.random.MT19937(sequence)).get_state(legacy=False))
-    try:
+    with unchanged_states():
+        words = sequence.generate_state(12)
+        # Without `random.seed` and `torch.manual_seed`: those would touch CUDA, and are watched for seeding again.
+        random.setstate(random.Random(_number(words[:4])).getstate())
+        generator = torch.Generator()
+        seed_torch_generator(generator, _number(words[4:8]))
+        torch.set_rng_state(generator.get_state())
+        numpy.random.set_state(
+            numpy.random.RandomState(numpy.random.MT19937(sequence)).get_state(legacy=False)
+        )
         yield
-    finally:
-        generators.put_cpu(before)
+
+
+def _number(words: np.ndarray[Any, Any]) -> int:
+    return int.from_bytes(words.tobytes(), "little")

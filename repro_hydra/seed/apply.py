@@ -7,7 +7,7 @@ import sys
 
 from repro_hydra.imports import is_imported
 from repro_hydra.seed.choose import MAX_SEED, ChosenSeeds, check_seed, rank_seed
-from repro_hydra.seed.wide import numpy_words, python_key, seed_torch_generator
+from repro_hydra.wide_seeds import numpy_words, python_key, seed_torch_generator
 
 SeedsSet = dict[str, "int | None"]
 """Library to the seed that is in force in it; None where the library (or a device) is not there."""

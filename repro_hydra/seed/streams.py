@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 from blake3 import blake3
 
 from repro_hydra.seed.handed_out import handed_out
-from repro_hydra.seed.wide import seed_torch_generator
+from repro_hydra.wide_seeds import seed_torch_generator
 
 if TYPE_CHECKING:
     import numpy as np

@@ -125,7 +125,7 @@ def test_torchs_generator_is_written_as_torch_itself_writes_it() -> None:
         """
         import json
         import numpy as np, torch
-        from repro_hydra.seed.wide import set_words
+        from repro_hydra.wide_seeds import set_words
 
         generator, own = torch.Generator(), torch.Generator().manual_seed(7)
         torch.randn(3, generator=generator)  # leaves half of a pair behind

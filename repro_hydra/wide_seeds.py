@@ -15,8 +15,7 @@ from typing import Any
 
 from blake3 import blake3
 
-from repro_hydra.seed.choose import MAX_SEED
-
+_32_BITS = 2**32 - 1
 _WORDS = 624
 _STATE_BYTES = 5056
 _HEAD = struct.Struct("<QiiQ")
@@ -25,14 +24,14 @@ _HEAD = struct.Struct("<QiiQ")
 
 def python_key(seed: int) -> int | str:
     """`seed` as ``random.seed`` tells it from every other: as text it is hashed by SHA-512 first."""
-    return seed if seed <= MAX_SEED else str(seed)
+    return seed if seed <= _32_BITS else str(seed)
 
 
 def numpy_words(seed: int) -> int | list[int]:
     """`seed` as ``numpy.random.seed`` takes all of it."""
-    if seed <= MAX_SEED:
+    if seed <= _32_BITS:
         return seed
-    return [(seed >> shift) & MAX_SEED for shift in range(0, seed.bit_length(), 32)]
+    return [(seed >> shift) & _32_BITS for shift in range(0, seed.bit_length(), 32)]
 
 
 def seed_torch_generator(generator: Any, seed: int) -> None:
