@@ -140,14 +140,15 @@ def _compare(name: str, value: Any, entry: Mapping[str, Any]) -> None:
 
 
 def _compare_tensors(name: str, own: Mapping[str, Any], kept: Mapping[str, Any]) -> None:
-    wrong = [f"{name}.{key}: expected it, found nothing" for key in own if key not in kept]
-    wrong += [f"{name}.{key}: found it, expected no such tensor" for key in kept if key not in own]
+    wrong = []
     for key, tensor in own.items():
         other = kept.get(key)
         if not isinstance(tensor, torch.Tensor) or not isinstance(other, torch.Tensor):
             continue
         if tensor.shape != other.shape and not _is_lazy(tensor):
             wrong.append(f"{name}.{key}: expected shape {tuple(tensor.shape)}, found {tuple(other.shape)}")
+    wrong += [f"{name}.{key}: expected it, found nothing" for key in own if key not in kept]
+    wrong += [f"{name}.{key}: found it, expected no such tensor" for key in kept if key not in own]
     if wrong:
         raise CheckpointError(f"the checkpoint is of another model: {_listed(wrong, '; ')}")
 
