@@ -21,6 +21,7 @@ def add_commands(app: typer.Typer) -> None:
     app.command("compare")(compare_command)
     app.command("reproduce")(reproduce_command)
     app.command("prune")(prune_command)
+    app.command("export")(export_command)
     app.command("check", context_settings=_PASSED_ON)(check_command)
 
 
@@ -59,8 +60,41 @@ def compare_command(
         compare.run(runs, only=only or [], json=json)
 
 
-def reproduce_command(
+def export_command(
     run: Annotated[str, typer.Argument(metavar="RUN|SWEEP", help="A run or sweep directory, or an id.")],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "-o", "--output", metavar="DIR|ZIP", help="A name that is free; a file if it ends in .zip."
+        ),
+    ],
+    anonymous: Annotated[
+        bool,
+        typer.Option(
+            "--anonymous", help="Take out user, host, home paths, authors and remote, and list what went."
+        ),
+    ] = False,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PATTERN", help="Files of the runs to leave out ('*.ckpt'); repeatable."),
+    ] = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Export although something looks like a secret.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Export for another lab: record, code, environment and results as a Workflow Run RO-Crate."""
+    from repro_hydra.cli import export
+
+    with told_plainly("export"):
+        export.run(run, output, anonymous=anonymous, exclude=exclude or [], yes=yes, json=json)
+
+
+def reproduce_command(
+    run: Annotated[
+        str,
+        typer.Argument(metavar="RUN|SWEEP|EXPORT", help="A run or sweep directory, an id, or an export."),
+    ],
     env: Annotated[
         str,
         typer.Option(

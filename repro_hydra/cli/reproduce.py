@@ -7,11 +7,14 @@ import shutil
 import sys
 from pathlib import Path
 
+import msgspec
+
 from repro_hydra.cli.errors import NO, UserError
 from repro_hydra.cli.output import default_roots, print_json, shorten_home
-from repro_hydra.record.find import resolve
+from repro_hydra.record.find import Located, resolve
 from repro_hydra.record.reproduction import MetricRow, Reproduction
 from repro_hydra.reproduce.again import Asked, NotConfirmed
+from repro_hydra.reproduce.exported import opened
 from repro_hydra.reproduce.results import Tolerance
 from repro_hydra.reproduce.sweeps import reproduce_located
 from repro_hydra.reproduce.verdict import Judgement
@@ -50,7 +53,34 @@ def run(
         raise UserError(f"--env: expected one of {', '.join(_ENVIRONMENTS)}, found {env!r}")
     if shutil.which("git") is None:
         raise UserError("git: expected it on the PATH, found none: the run's code cannot be restored", NO)
-    located = resolve(reference, default_roots())
+    with opened(reference) as exported:
+        _reproduce(
+            reference,
+            exported or resolve(reference, default_roots()),
+            env=env,
+            rtol=rtol,
+            atol=atol,
+            jobs=jobs,
+            yes=yes,
+            ignore=ignore,
+            output=output,
+            json=json,
+        )
+
+
+def _reproduce(
+    reference: str,
+    located: Located,
+    *,
+    env: str,
+    rtol: float,
+    atol: float,
+    jobs: int,
+    yes: bool,
+    ignore: list[str],
+    output: Path | None,
+    json: bool,
+) -> None:
     if located.kind == "damaged":
         raise UserError(located.problem or f"{reference}: damaged", NO)
     asked = Asked(
@@ -64,6 +94,8 @@ def run(
     try:
         with terminating():
             outcome = reproduce_located(located, asked, jobs)
+        if Path(reference).is_file():  # it was unpacked for the time of this command
+            outcome = msgspec.structs.replace(outcome, run=reference)
     except NotConfirmed as error:
         raise UserError(
             f"not run: {error}. If you trust that command and the code behind it: repro-hydra reproduce --yes "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import msgspec
@@ -11,6 +12,7 @@ from repro_hydra.cli.errors import NO, UserError
 from repro_hydra.cli.output import default_roots, print_json, shorten_home
 from repro_hydra.record.find import resolve, walk
 from repro_hydra.record.reproduction import Verification
+from repro_hydra.reproduce.exported import opened
 from repro_hydra.reproduce.verification import Surroundings, verify_run
 from repro_hydra.sweep.table import clean
 
@@ -20,7 +22,11 @@ _MARKS = {"blocks": "NO", "may_change_bits": "??", "harmless": "  "}
 
 def run(references: list[str], *, manifest: str | None, json: bool) -> None:
     """The command."""
-    dirs = _run_directories(references)
+    with ExitStack() as stack:
+        _verify(_run_directories(references, stack), manifest=manifest, json=json)
+
+
+def _verify(dirs: list[Path], *, manifest: str | None, json: bool) -> None:
     if manifest is not None and len(dirs) != 1:
         raise UserError(f"--manifest: expected one run, found {len(dirs)}")
     surroundings = Surroundings()
@@ -43,11 +49,11 @@ def run(references: list[str], *, manifest: str | None, json: bool) -> None:
         raise SystemExit(NO)
 
 
-def _run_directories(references: list[str]) -> list[Path]:
-    """Each run that is meant; a sweep means all its jobs."""
+def _run_directories(references: list[str], stack: ExitStack) -> list[Path]:
+    """Each run that is meant; a sweep means all its jobs. What is unpacked is there until `stack` is closed."""
     found: dict[Path, None] = {}
     for reference in references:
-        located = resolve(reference, default_roots())
+        located = stack.enter_context(opened(reference)) or resolve(reference, default_roots())
         if located.kind == "sweep":
             jobs = sorted(item.dir for item in walk([Path(located.dir)]) if item.kind == "run")
             found |= dict.fromkeys(map(Path, jobs))

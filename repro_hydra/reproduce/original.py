@@ -17,6 +17,7 @@ from repro_hydra.record.manifest import digest_bytes
 from repro_hydra.record.paths import RECORD_DIR, RunPaths
 from repro_hydra.record.schema import JSON, SCHEMA_MAJOR, ConfigRecord, Manifest, RunRecord, SweepRecord
 from repro_hydra.record.store import RecordError
+from repro_hydra.reproduce.exported import with_exported_code
 from repro_hydra.reproduce.inside import LeadsOut, read_inside
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -114,6 +115,7 @@ def read_original(run_dir: Path) -> Original:
     sweep_dir, sweep = _sweep_of(run, run_dir)
     code = _checked_code(reader, reader.typed(f"{RECORD_DIR}/code.json", CodeRecord))
     files = _code_files(reader, code, sweep_dir)
+    code = with_exported_code(run_dir, code, files, reader.problems)
     environment = reader.typed(f"{RECORD_DIR}/environment.json", EnvironmentRecord)
     result = reader.raw(f"{RECORD_DIR}/result.json")
     return Original(
