@@ -35,6 +35,16 @@ class BundleFile(Part, frozen=True, kw_only=True):
     """Commits that it does not hold; a remote has them."""
 
 
+class EnvironmentFile(Part, frozen=True, kw_only=True):
+    """A ``.env``, whose values are never recorded."""
+
+    path: str
+    variables: list[str]
+    """Their names."""
+    keyed_digest: str | None
+    """BLAKE3 of the content, keyed with a key that only the user has; None where there is no place for a key."""
+
+
 class CodeRecord(Part, frozen=True, kw_only=True):
     """``code.json``. Paths are relative to `repository`, with forward slashes; no UTF-8 stands as escapes."""
 
@@ -64,6 +74,8 @@ class CodeRecord(Part, frozen=True, kw_only=True):
     """A commit with `tree`: `commit` itself where nothing differs."""
     snapshot_ref: str | None = None
     """What keeps `snapshot`; None where a remote has it, or where none was made."""
+    environment_files: list[EnvironmentFile] = []
+    """Files such as ``.env`` beside the code, ignored or not; they are never captured."""
     not_captured: dict[str, str] = {}
     """Path to reason."""
     patch: PatchFile | None = None

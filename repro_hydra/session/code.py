@@ -11,11 +11,13 @@ import msgspec
 
 from repro_hydra.code import CodeState, snapshot_code
 from repro_hydra.code.bundle import bundle_code
+from repro_hydra.code.environment_files import environment_files
 from repro_hydra.code.findings import not_bundled
 from repro_hydra.config import CodeConf
 from repro_hydra.record.code import CodeRecord
 from repro_hydra.record.schema import Finding
 from repro_hydra.record.store import write_bytes
+from repro_hydra.record.vouch import user_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,9 @@ def keep_code(state: CodeState | None, options: CodeConf, findings: list[Finding
         _keep(other, f"code-{number}", options, findings, files)
         for number, other in enumerate(state.others, start=1)
     ]
+    if state.top is not None:
+        known = environment_files(state.top, [Path.cwd()], user_key(os.environ))
+        record = msgspec.structs.replace(record, environment_files=known)
     return KeptCode(msgspec.structs.replace(record, others=others), files)
 
 

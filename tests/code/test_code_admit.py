@@ -11,6 +11,7 @@ from code_repository import Repository
 
 from repro_hydra.code import snapshot_code
 from repro_hydra.code.admit import is_environment_file, refusal
+from repro_hydra.code.environment_files import environment_files
 
 TOKEN = "ghp_" + "a1B2" * 9  # in two pieces, so that this file is none of those it tests
 
@@ -100,6 +101,22 @@ def test_an_environment_file_blocks_nothing(repository: Repository) -> None:
     assert state.record.tree == repository.git("rev-parse", "HEAD^{tree}").strip()
     assert state.record.dirty is True
     assert is_environment_file(b"deploy/.env.local")
+
+
+def test_an_environment_file_is_known_again(repository: Repository) -> None:
+    """By names and a keyed digest, also where git ignores it; its values are nowhere."""
+    repository.write(".gitignore", ".env\n")
+    repository.write(".env", "# comment\nexport TOKEN=hunter2\n  URL = x\nnot a line\n")
+    folder = repository.top / "pkg"
+    (known,) = environment_files(repository.top, [folder, repository.top], b"k" * 32)
+    assert (known.path, known.variables) == (".env", ["TOKEN", "URL"])
+    assert "hunter2" not in str(known)
+    other = environment_files(repository.top, [], b"l" * 32)
+    assert other[0].keyed_digest != known.keyed_digest
+    assert environment_files(repository.top, [], None)[0].keyed_digest is None
+    assert environment_files(repository.top, [], b"k" * 32) == [known]
+    repository.write(".env", "TOKEN=hunter3\n")
+    assert environment_files(repository.top, [], b"k" * 32)[0].keyed_digest != known.keyed_digest
 
 
 def test_caps(repository: Repository) -> None:

@@ -113,27 +113,50 @@ def test_two_runs_at_once_keep_one_snapshot(repository: Repository) -> None:
     assert answers == {repository.git("rev-parse", refs(repository)[0]).strip()}
 
 
-def test_a_capture_that_is_killed_leaves_all_as_it_was(repository: Repository) -> None:
+CAPTURING = """
+import itertools, os, sys
+from pathlib import Path
+from repro_hydra.code import *
+from repro_hydra.code.bundle import bundle_code
+from repro_hydra.code.freeze import Owner, freeze
+
+top, place = map(Path, sys.argv[1:])
+print("ready", flush=True)
+for number in itertools.count():
+    record = snapshot_code(inspect_code(top, max_file_bytes=10**6, max_patch_bytes=10**7))
+    bundle_code(top, record, 10**7, os.environ)
+    owner = Owner(
+        sweep_id=str(number), sweep_dir="", host="", pid=0, pid_started_at=0.0, created_at="", top=str(top),
+        tree_id=record.tree, commit=record.commit, branch=record.branch,
+    )
+    freeze(owner, place, environ=os.environ)
+"""
+
+
+@pytest.mark.parametrize("kills", [10, pytest.param(50, marks=pytest.mark.soak)])
+def test_a_capture_that_is_killed_leaves_all_as_it_was(
+    repository: Repository, tmp_path: Path, kills: int
+) -> None:
+    """SIGKILL at random instants of looking, keeping, bundling and freezing, with every kind of change there is."""
+    repository.write("pkg/model.py", "SIZE = 5\n")
+    repository.git("stash", "push", "-q")
     repository.write("train.py", "print('staged')\n")
     repository.git("add", "train.py")
     repository.write("train.py", "print('changed')\n")
     for number in range(30):
         repository.write(f"new/{number}.py", f"{number}\n" * 1000)
+    status = repository.git("status", "--porcelain=v2", "--branch")  # which brings the index up to date
     before = repository.fingerprint()
-    program = (
-        "import sys; from pathlib import Path; from repro_hydra.code import *; print('ready', flush=True)\n"
-        "while True: snapshot_code(inspect_code(Path(sys.argv[1]), max_file_bytes=10**6, max_patch_bytes=10**7))"
-    )
     instants = random.Random(0)
-    for _ in range(4):
+    for number in range(kills):
         run = subprocess.Popen(
-            [sys.executable, "-c", program, str(repository.top)],
+            [sys.executable, "-c", CAPTURING, str(repository.top), str(tmp_path / f"frozen-{number}")],
             stdout=subprocess.PIPE,
             start_new_session=True,
         )
         assert run.stdout is not None
         run.stdout.readline()
-        time.sleep(instants.uniform(0, 0.08))
+        time.sleep(instants.uniform(0, 0.2))
         os.killpg(run.pid, signal.SIGKILL)
         run.wait()
         run.stdout.close()
@@ -141,6 +164,7 @@ def test_a_capture_that_is_killed_leaves_all_as_it_was(repository: Repository) -
             repository.git("update-ref", "-d", ref)
     after = repository.fingerprint()
     assert {name: after[name] for name in before} == before
+    assert repository.git("status", "--porcelain=v2", "--branch") == status
     assert repository.git("fsck", "--strict", "--no-dangling").strip() == ""
 
 
