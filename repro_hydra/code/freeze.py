@@ -35,6 +35,16 @@ class FreezeError(RuntimeError):
     """The copy cannot be made, or not be had any more; the text says why, and what to do."""
 
 
+class OwnedTree(Part, frozen=True, kw_only=True):
+    """What one copy is a copy of."""
+
+    top: str
+    tree_id: str
+    """The git tree that was copied, or a commit with it."""
+    commit: str | None
+    branch: str | None
+
+
 class Owner(Part, frozen=True, kw_only=True):
     """``owner.json``: whose copy it is, and what it is a copy of."""
 
@@ -50,6 +60,25 @@ class Owner(Part, frozen=True, kw_only=True):
     """The git tree that was copied."""
     commit: str | None
     branch: str | None
+    others: list[OwnedTree] = []  # noqa: RUF012 (msgspec gives each struct its own)
+    """Submodules, and other repositories that code is imported from."""
+
+    @property
+    def main(self) -> OwnedTree:
+        return OwnedTree(top=self.top, tree_id=self.tree_id, commit=self.commit, branch=self.branch)
+
+
+def copies_of(owner: Owner, folder: Path) -> FrozenTree:
+    """The copies that lie, or are to lie, in `folder`."""
+    top = os.path.realpath(owner.top)
+    tree = folder / (Path(top).name or "code")
+    others = []
+    for number, other in enumerate(owner.others, start=1):
+        place, other_top = folder / f"other-{number}", os.path.realpath(other.top)
+        inside = below(other_top, top)
+        there = tree / inside if inside else place / (Path(other_top).name or "code")
+        others.append(FrozenTree(folder=str(place), tree=str(there), top=other_top))
+    return FrozenTree(folder=str(folder), tree=str(tree), top=top, others=tuple(others))
 
 
 def freeze(owner: Owner, place: Path, *, environ: Mapping[str, str]) -> FrozenTree:
@@ -72,9 +101,11 @@ def freeze(owner: Owner, place: Path, *, environ: Mapping[str, str]) -> FrozenTr
         place.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder.mkdir(mode=0o700)
         folder = Path(os.path.realpath(folder))
-        frozen = FrozenTree(folder=str(folder), tree=str(folder / (Path(top).name or "code")), top=top)
+        frozen = copies_of(owner, folder)
         write_json(frozen.owner_file, owner)
-        _make(frozen, owner, environ, from_work_tree=True)
+        for one, part in _parts(frozen, owner):
+            Path(one.folder).mkdir(exist_ok=True)
+            _make(one, part, environ, from_work_tree=True, apart=_inside(one, frozen))
     except (OSError, GitError, GitUnavailableError) as error:
         shutil.rmtree(folder, ignore_errors=True)
         raise FreezeError(
@@ -96,22 +127,39 @@ def hold(frozen: FrozenTree, *, environ: Mapping[str, str]) -> list[str]:
         It cannot be put back.
     """
     try:
-        files = FileStats.load(frozen.files_file) if Path(frozen.tree).is_dir() else None
-        if files is not None and not (changed := files.changed(os.fsencode(frozen.tree))):
-            return []
-        owner = read(frozen.owner_file, Owner)
-        if files is None:
-            _make(frozen, owner, environ, from_work_tree=False)
-            return [frozen.tree]
-        _keep_what_was_written(frozen, changed)
-        _check_out(_git_of_user(frozen, environ), changed)
-        look_at(os.fsencode(frozen.tree), [path for path, _ in files.files]).save(frozen.files_file)
-        return [os.fsdecode(path) for path in changed]
+        return [path for one in frozen.all for path in _hold(one, frozen, environ)]
     except (OSError, ValueError, RecordError, GitError, GitUnavailableError) as error:
         raise FreezeError(
             f"the frozen code of this sweep: expected it in {frozen.tree}, found: {error}. It must lie where every "
             "node sees it: hydra.callbacks.repro.code.freeze_dir=FOLDER"
         ) from None
+
+
+def _hold(one: FrozenTree, whole: FrozenTree, environ: Mapping[str, str]) -> list[str]:
+    files = FileStats.load(one.files_file) if Path(one.tree).is_dir() and one.files_file.is_file() else None
+    if files is None:
+        owner = read(whole.owner_file, Owner)
+        part = next(part for copy, part in _parts(whole, owner) if copy == one)
+        Path(one.folder).mkdir(exist_ok=True)
+        _make(one, part, environ, from_work_tree=False, apart=_inside(one, whole))
+        return [one.tree]
+    changed = files.changed(os.fsencode(one.tree))
+    if not changed:
+        return []
+    _keep_what_was_written(one, whole, changed)
+    _check_out(_git_of_user(one, environ), changed)
+    look_at(os.fsencode(one.tree), [path for path, _ in files.files]).save(one.files_file)
+    return [os.fsdecode(path) for path in changed]
+
+
+def _parts(frozen: FrozenTree, owner: Owner) -> list[tuple[FrozenTree, OwnedTree]]:
+    return list(zip(frozen.all, (owner.main, *owner.others), strict=True))
+
+
+def _inside(one: FrozenTree, whole: FrozenTree) -> set[bytes]:
+    """The copies of submodules that lie within `one`, relative to it."""
+    paths = (below(other.tree, one.tree) for other in whole.all if other != one)
+    return {os.fsencode(path) for path in paths if path}
 
 
 # ------------------------------------------------------------------ making
@@ -123,7 +171,15 @@ class _Entry:
     path: bytes
 
 
-def _make(frozen: FrozenTree, owner: Owner, environ: Mapping[str, str], *, from_work_tree: bool) -> None:
+def _make(
+    frozen: FrozenTree,
+    owner: OwnedTree,
+    environ: Mapping[str, str],
+    *,
+    from_work_tree: bool,
+    apart: set[bytes],
+) -> None:
+    """Lay out one copy, but for what lies `apart` within it: the copies of submodules."""
     tree = os.fsencode(frozen.tree)
     os.makedirs(tree, exist_ok=True)
     git = _git_of_user(frozen, environ)
@@ -142,7 +198,7 @@ def _make(frozen: FrozenTree, owner: Owner, environ: Mapping[str, str], *, from_
     for entry in entries:
         if entry.mode == _LINK:
             _lead_out_of_the_tree(os.fsencode(frozen.top), tree, entry.path)
-    links = _link_the_rest(os.fsencode(frozen.top), tree, {entry.path for entry in entries})
+    links = _link_the_rest(os.fsencode(frozen.top), tree, {entry.path for entry in entries}, apart)
     _make_repository(frozen, owner, links, environ)
     look_at(tree, [entry.path for entry in entries if entry.mode != _SUBMODULE]).save(frozen.files_file)
 
@@ -214,7 +270,7 @@ def _check_out(git: Git, paths: Sequence[bytes]) -> None:
         git.run("checkout-index", "-f", "-u", "-z", "--stdin", data=b"".join(path + b"\0" for path in paths))
 
 
-def _link_the_rest(top: bytes, tree: bytes, captured: set[bytes]) -> list[bytes]:
+def _link_the_rest(top: bytes, tree: bytes, captured: set[bytes], apart: set[bytes]) -> list[bytes]:
     """Link what the snapshot does not hold into the folders that it does; the links, relative to the tree."""
     folders = {b""}
     for path in captured:
@@ -230,7 +286,7 @@ def _link_the_rest(top: bytes, tree: bytes, captured: set[bytes]) -> list[bytes]
             continue
         for name in names:
             path = join(folder, name) if folder else name
-            if name == _GIT or name in _CACHES or path in folders:
+            if name == _GIT or name in _CACHES or path in folders or path in apart:
                 continue
             target = join(tree, path)
             if not os.path.lexists(target):
@@ -240,7 +296,7 @@ def _link_the_rest(top: bytes, tree: bytes, captured: set[bytes]) -> list[bytes]
 
 
 def _make_repository(
-    frozen: FrozenTree, owner: Owner, links: Sequence[bytes], environ: Mapping[str, str]
+    frozen: FrozenTree, owner: OwnedTree, links: Sequence[bytes], environ: Mapping[str, str]
 ) -> None:
     """The copy's own ``.git``: HEAD where the user's is, its settings, and the links unseen."""
     tree = Path(frozen.tree)
@@ -288,11 +344,11 @@ def _as_pattern(path: bytes) -> bytes:
     return b"/" + path + b"\n"
 
 
-def _keep_what_was_written(frozen: FrozenTree, changed: Sequence[bytes]) -> None:
+def _keep_what_was_written(frozen: FrozenTree, whole: FrozenTree, changed: Sequence[bytes]) -> None:
     for path in changed:
         source = join(os.fsencode(frozen.tree), path)
         if not os.path.isfile(source) or os.path.islink(source):
             continue
-        target = join(os.fsencode(frozen.folder), b"written/" + path)
+        target = join(os.fsencode(whole.folder), b"written/" + path)
         os.makedirs(os.path.dirname(target), exist_ok=True)
         shutil.copy2(source, target)

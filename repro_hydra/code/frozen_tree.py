@@ -17,6 +17,12 @@ class FrozenTree:
     """The copy, named like the work tree: some programs go by the name of the folder that they lie in."""
     top: str
     """The user's work tree."""
+    others: tuple[FrozenTree, ...] = ()
+    """Copies of the submodules (within this one), and of other repositories that code is imported from."""
+
+    @property
+    def all(self) -> tuple[FrozenTree, ...]:
+        return (self, *self.others)
 
     @property
     def owner_file(self) -> Path:
@@ -37,6 +43,13 @@ class FrozenTree:
 
         What git ignores (``data/``, a ``.venv``) is linked into the copy: it is the user's own, and stays so.
         """
+        for one in self.all:
+            found = one._own_counterpart(path)
+            if found is not None:
+                return found
+        return None
+
+    def _own_counterpart(self, path: str) -> str | None:
         absolute = os.path.abspath(path)  # noqa: PTH100 (`resolve` would follow the links that are meant)
         relative = below(absolute, self.top)
         if relative is None:
@@ -48,7 +61,7 @@ class FrozenTree:
 
     def shown(self, text: str, start: str = "") -> str:
         """`text` with the user's paths in place of the copy's; relative to `start` where they lie below it."""
-        if self.tree not in text:
+        if not any(one.tree in text for one in self.all):
             return text
         inner = below(start, self.top) if start else None
         if inner is not None:
@@ -58,7 +71,9 @@ class FrozenTree:
 
     def absolute(self, text: str) -> str:
         """`text` with the user's absolute paths in place of the copy's."""
-        return text.replace(self.tree, self.top)
+        for one in self.all:
+            text = text.replace(one.tree, one.top)
+        return text
 
 
 def below(path: str, top: str) -> str | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from repro_hydra.code.frozen_tree import FrozenTree
+from repro_hydra.code.frozen_tree import FrozenTree, below
 from repro_hydra.code.git import join
 from repro_hydra.code.stats import FileStats
 
@@ -42,14 +42,26 @@ def release(frozen: FrozenTree, left: Path) -> Released:
         Something could not be moved. The copy stays.
     """
     released = Released()
-    tree, top = os.fsencode(frozen.tree), os.fsencode(frozen.top)
+    for one in frozen.all:
+        inside = {below(other.tree, one.tree) for other in frozen.all if other != one}
+        apart = {os.fsencode(path) for path in inside if path}
+        _take_out(one, left if one is frozen else left / Path(one.tree).name, apart, released)
+    written = Path(frozen.folder, "written")
+    if written.is_dir():
+        released.kept.append(_put(os.fsencode(written), os.fsencode(left / "written")))
+    shutil.rmtree(frozen.folder)
+    return released
+
+
+def _take_out(one: FrozenTree, left: Path, apart: set[bytes], released: Released) -> None:
+    """Put aside what jobs wrote into one copy, but for what lies `apart` in it: the copies of submodules."""
+    tree, top = os.fsencode(one.tree), os.fsencode(one.top)
     try:
-        files = FileStats.load(frozen.files_file)
+        files = FileStats.load(one.files_file)
     except (OSError, msgspec.MsgspecError):
-        shutil.rmtree(frozen.folder, ignore_errors=True)  # it was never whole, so no job ran in it
-        return released
+        return  # it was never whole, so no job ran in it
     made = {path for path, _ in files.files}
-    for path in _new_things(tree, top, made):
+    for path in _new_things(tree, top, made | apart):
         target = join(top, path)
         if os.path.lexists(target) or not os.path.isdir(os.path.dirname(target)):  # noqa: PTH120
             target = join(os.fsencode(left), path)
@@ -59,11 +71,6 @@ def release(frozen: FrozenTree, left: Path) -> Released:
     for path in files.changed(tree):
         if os.path.isfile(join(tree, path)) and not _same(join(tree, path), join(top, path)):  # noqa: PTH113
             released.kept.append(_put(join(tree, path), join(os.fsencode(left), path)))
-    written = Path(frozen.folder, "written")
-    if written.is_dir():
-        released.kept.append(_put(os.fsencode(written), os.fsencode(left / "written")))
-    shutil.rmtree(frozen.folder)
-    return released
 
 
 def _new_things(tree: bytes, top: bytes, made: set[bytes], folder: bytes = b"") -> Iterator[bytes]:

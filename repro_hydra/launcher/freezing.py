@@ -6,7 +6,7 @@ import os
 import time
 from pathlib import Path
 
-from repro_hydra.code.freeze import Owner, freeze
+from repro_hydra.code.freeze import OwnedTree, Owner, freeze
 from repro_hydra.code.frozen_tree import FrozenTree
 from repro_hydra.code.git import GitError, GitUnavailableError
 from repro_hydra.code.release import release
@@ -51,8 +51,25 @@ def freeze_sweep(code: CodeRecord, options: CodeConf, sweep: SweepPlace) -> Froz
         tree_id=code.tree,
         commit=code.commit,
         branch=code.branch,
+        others=_others(code, Path(code.repository)),
     )
     return freeze(owner, frozen_place(options.freeze_dir), environ=os.environ)
+
+
+def _others(code: CodeRecord, top: Path) -> list[OwnedTree]:
+    """The other repositories with a snapshot, and the submodules whose commit a remote has."""
+    kept = [
+        OwnedTree(top=other.repository, tree_id=other.snapshot, commit=other.commit, branch=other.branch)
+        for other in code.others
+        if other.repository is not None and other.snapshot is not None
+    ]
+    known = {other.top for other in kept}
+    clean = [
+        OwnedTree(top=str(top / module.path), tree_id=module.commit, commit=module.commit, branch=None)
+        for module in code.submodules
+        if module.dirty is False and str(top / module.path) not in known
+    ]
+    return [*kept, *clean]
 
 
 def not_frozen(reason: str) -> Finding:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-from repro_hydra.code.freeze import Owner
+from repro_hydra.code.freeze import Owner, copies_of
 from repro_hydra.code.frozen_tree import FrozenTree
 from repro_hydra.code.release import release
 from repro_hydra.record.paths import SweepPaths
@@ -36,10 +36,7 @@ def frozen_left(place: Path, host: str, *, force: bool) -> tuple[list[FrozenTree
             continue
         reason = _why_needed(owner, host, force)
         if reason is None:
-            name = Path(owner.top).name or "code"
-            over.append(
-                FrozenTree(folder=str(folder), tree=str(folder / name), top=os.path.realpath(owner.top))
-            )
+            over.append(copies_of(owner, folder))
         else:
             kept.append(f"{folder}: {reason}")
     return over, kept

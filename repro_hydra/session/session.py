@@ -381,7 +381,7 @@ class Session:
             run_dir=self._job.run_dir,
             cwd=Path(self._plan.cwd),
             config_dirs=self._job.config_dirs,
-            moved={} if frozen is None else {frozen.tree: frozen.top},
+            moved={} if frozen is None else {one.tree: one.top for one in frozen.all},
         )
         self._inputs = JobInputs(places, os.environ)
         self._stack.callback(self._inputs.stop)

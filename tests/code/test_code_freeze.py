@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import msgspec
 import pytest
 from code_repository import Repository
 
@@ -15,6 +16,9 @@ from repro_hydra.code.freeze import FreezeError, Owner, freeze, hold
 from repro_hydra.code.frozen_tree import FrozenTree
 from repro_hydra.code.release import release
 from repro_hydra.code.unfrozen import changes_since, code_at_start
+from repro_hydra.config import CodeConf
+from repro_hydra.launcher.freezing import freeze_sweep
+from repro_hydra.session.plan import SweepPlace
 
 
 def frozen_copy(repository: Repository, place: Path) -> FrozenTree:
@@ -89,6 +93,47 @@ def test_the_copy_has_the_very_bytes(repository: Repository, tmp_path: Path) -> 
     assert frozen.counterpart(str(repository.top / "pkg")) == f"{frozen.tree}/pkg"
     assert frozen.counterpart(str(repository.top / "data")) is None
     assert frozen.counterpart(str(tmp_path)) is None
+
+
+def test_submodules_and_other_repositories_are_frozen_too(repository: Repository, tmp_path: Path) -> None:
+    """Each with its own changes, in its place; what jobs write there is told apart from what was there."""
+    library, outer = Repository(tmp_path / "library"), Repository(tmp_path / "outer")
+    for other, path in ((library, "lib.py"), (outer, "src/outer.py")):
+        other.top.mkdir()
+        other.git("init", "-q")
+        other.write(path, "V = 1\n")
+        other.commit()
+    for path in ("vendor/dirty", "vendor/clean"):
+        repository.git("submodule", "add", "-q", str(library.top), path)
+    repository.commit()
+    repository.write("vendor/dirty/lib.py", "V = 2\n")
+    outer.write("src/outer.py", "V = 3\n")
+    state = repository.inspect(imported={outer.top / "src": "PYTHONPATH"})
+    record = snapshot_code(state)
+    others = [snapshot_code(other) for other in state.others]
+    record = msgspec.structs.replace(record, others=others)
+    sweep = SweepPlace(sweep_id="2" * 32, sweep_dir="", host="", pid=0, pid_started_at=0.0)
+    frozen = freeze_sweep(record, CodeConf(freeze_dir=str(tmp_path / "cache")), sweep)
+    for path, text in (("vendor/dirty/lib.py", "V = 2\n"), ("vendor/clean/lib.py", "V = 1\n")):
+        repository.write(path, "edited\n")
+        assert frozen.counterpart(str(repository.top / path)) == f"{frozen.tree}/{path}"
+        assert Path(frozen.tree, path).read_text() == text
+    inside = frozen.counterpart(str(outer.top / "src/outer.py"))
+    assert inside is not None
+    assert Path(inside).read_text() == "V = 3\n"
+    assert (
+        frozen.shown(f"{inside}:1 {frozen.tree}/train.py", str(repository.top))
+        == f"{outer.top}/src/outer.py:1 train.py"
+    )
+    Path(inside).write_text("V = 4\n")
+    Path(frozen.tree, "vendor/dirty/lib.py").unlink()
+    assert sorted(hold(frozen, environ=os.environ)) == ["lib.py", "src/outer.py"]
+    assert Path(frozen.tree, "vendor/dirty/lib.py").read_text() == "V = 2\n"
+    assert hold(frozen, environ=os.environ) == []
+    Path(frozen.tree, "vendor/dirty/new.txt").write_text("new")
+    released = release(frozen, tmp_path / "left")
+    assert released.moved == [repository.top / "vendor/dirty/new.txt"]
+    assert released.kept == [tmp_path / "left/written"]
 
 
 def test_what_is_written_between_snapshot_and_copy(repository: Repository, tmp_path: Path) -> None:
