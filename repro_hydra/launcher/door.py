@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import sys
+import time
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -105,6 +106,7 @@ class SweepDoor:
                 else {"kind": "none"}
             ),
             code=code,
+            code_taken_ns=time.time_ns(),
             data=data,
             lock=lock,
             findings=tuple(findings),

@@ -37,6 +37,8 @@ MOST_DIGESTED_BYTES = 8 << 30
 MOST_IN_A_HURRY_BYTES = 64 << 20
 MOST_PROCESSES = 200
 START_FILE = "repro_hydra_inputs.pth"
+_CLOCKS_DIFFER_NS = 2_000_000_000
+"""By so much a file server's clock may be behind this machine's."""
 _PLAIN = re.compile(r"[\w./-]+", re.ASCII)
 
 
@@ -50,6 +52,8 @@ class JobPlaces:
     config_dirs: Sequence[str] = ()
     moved: Mapping[str, str] = field(default_factory=dict)
     """Folders that the job finds elsewhere than the user has them, to the user's."""
+    code_taken_ns: int | None = None
+    """When the code's snapshot was made, for a job that starts long after it."""
 
 
 class JobInputs:
@@ -138,7 +142,7 @@ class JobInputs:
             recorder,
             self._make_places(code),
             declared=[str(self._places.cwd / dataset.path) for dataset in data.datasets],
-            held=lambda old, recent: _held(code, old, recent),
+            held=lambda old, recent: self._held(code, old, recent),
             moved=self._places.moved,
         )
         inputs, findings = self._describe(found, code)
@@ -153,6 +157,26 @@ class JobInputs:
             data, inputs=inputs[:MOST_LISTED], inputs_total=total, coverage=coverage
         )
         return record, findings
+
+    def _held(
+        self, code: CodeRecord | None, old: Collection[str], recent: Collection[str]
+    ) -> tuple[Collection[str], Collection[str]]:
+        """What the snapshots hold; a file of the user's tree that was edited after them is compared by content."""
+        suspected = self._edited_since_the_snapshot(old)
+        return _held(code, [path for path in old if path not in suspected], [*recent, *suspected])
+
+    def _edited_since_the_snapshot(self, paths: Collection[str]) -> set[str]:
+        since, recorder = self._places.code_taken_ns, self._recorder
+        if since is None or recorder is None:
+            return set()
+        copies = tuple(folder.rstrip(os.sep) + os.sep for folder in self._places.moved)
+        in_place = {os.path.realpath(path) for path in recorder.reads if not path.startswith(copies)}
+        edited = set()
+        for path in in_place.intersection(paths):
+            with contextlib.suppress(OSError):
+                if os.stat(path).st_ctime_ns > since - _CLOCKS_DIFFER_NS:  # noqa: PTH116
+                    edited.add(path)
+        return edited
 
     def _make_places(self, code: CodeRecord | None) -> Places:
         here = self._places
@@ -255,8 +279,9 @@ def _held(
     if code is None or (code.snapshot or code.commit) is None:
         # That the code is not recorded is a finding of its own.
         return [path for path in old if path.endswith(".py")], ()
-    held: Held = held_by_snapshot(code, old, recent)
-    return held.same, held.changed
+    answers: list[Held] = [held_by_snapshot(one, old, recent) for one in (code, *code.others)]
+    same = {path for held in answers for path in held.same}
+    return same, {path for held in answers for path in held.changed} - same
 
 
 def _content(file: str) -> bytes:

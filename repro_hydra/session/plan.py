@@ -68,6 +68,8 @@ class Plan:
     """The process must be this job's own: no job before it."""
     frozen: FrozenTree | None = None
     """The copy of the code that the jobs of a sweep run; None: they run in place."""
+    code_taken_ns: int | None = None
+    """When the code of a sweep was captured, in nanoseconds since the epoch."""
     code_at_start: str | None = None
     """The file that tells what the code of a sweep in place was; see `repro_hydra.code.unfrozen`."""
     recorded: Recorded | None = None

@@ -382,6 +382,7 @@ class Session:
             cwd=Path(self._plan.cwd),
             config_dirs=self._job.config_dirs,
             moved={} if frozen is None else {one.tree: one.top for one in frozen.all},
+            code_taken_ns=self._plan.code_taken_ns,
         )
         self._inputs = JobInputs(places, os.environ)
         self._stack.callback(self._inputs.stop)

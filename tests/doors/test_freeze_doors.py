@@ -57,6 +57,7 @@ def main(cfg):
         "later": compose("config", []).top,
         "git": (HERE / ".git").is_dir(),
         "home": os.getcwd() == cfg.home,
+        "by_hand": Path("vocabulary.txt").read_text() == "old" if cfg.seed == 3 and cfg.by_hand else True,
     }
 
 
@@ -64,7 +65,7 @@ if __name__ == "__main__":
     main()
 """
 BY_ITS_NAME = """Path(__file__).write_text("raise SystemExit('by its own name')")"""
-CONFIG = "defaults:\n  - group: a\n  - _self_\nseed: 3\ntop: 1\nhome: null\n"
+CONFIG = "defaults:\n  - group: a\n  - _self_\nseed: 3\ntop: 1\nhome: null\nby_hand: false\n"
 FILES = {
     "pkg/__init__.py": "",
     "pkg/model.py": "SIZE = 1\n",
@@ -131,6 +132,15 @@ def test_what_is_edited_meanwhile_is_for_the_next_sweep(edited: Project, launche
     assert "new" in (edited.top / "train.py").read_text()
     assert "by its own name" in (sweep / ".repro/left/written/train.py").read_text()
     assert copies(edited) == []
+
+
+def test_a_file_that_is_read_by_a_relative_path_is_the_users_own(edited: Project) -> None:
+    """The working directory is not frozen: what was edited there is read as it is, and named as held nowhere."""
+    ended = edited.run("-m", "+repro=strict", "seed=0,3", f"home={edited.top}", "by_hand=true").ok()
+    job = edited.sweep() / "1"
+    assert result(job)["by_hand"] is False
+    assert "undeclared-input:vocabulary.txt" in finding_ids(job)
+    assert load(job, "run")["upheld"] == "no", ended.text
 
 
 def test_in_place_a_change_fails_the_jobs_after_it(edited: Project) -> None:
