@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from repro_hydra.inputs.hubs import HubSource, hub_source, is_index_of_hub
@@ -39,7 +39,7 @@ def undeclared(
     recorder: Recorder,
     places: Places,
     *,
-    declared: Collection[str],
+    declared: Callable[[str], bool],
     held: Callable[[Collection[str], Collection[str]], tuple[Collection[str], Collection[str]]],
     moved: Mapping[str, str] | None = None,
 ) -> Inputs:
@@ -47,8 +47,8 @@ def undeclared(
 
     Parameters
     ----------
-    declared : collection of str
-        The absolute paths of the declared datasets.
+    declared : callable
+        Whether a declared dataset holds this absolute path.
     held : callable
         Of real paths, and of others that were written to since the job began, those that the code's snapshot holds,
         and those that it holds with another content.
@@ -79,10 +79,8 @@ def undeclared(
                 candidates.setdefault(real, (name, stamp))
             else:
                 found.rewritten.append(name)
-    datasets = _as_prefixes(declared)
-    below = tuple(folder + os.sep for folder in datasets)
     for real, (path, _) in list(candidates.items()):
-        if path in datasets or real in datasets or path.startswith(below) or real.startswith(below):
+        if declared(path) or (real != path and declared(real)):
             del candidates[real]
     same, changed = held(list(candidates), list(recent)) if candidates or recent else ((), ())
     for real in same:
@@ -121,10 +119,6 @@ def _moved(path: str, moved: Mapping[str, str]) -> str:
     return path
 
 
-def _as_prefixes(paths: Iterable[str]) -> tuple[str, ...]:
-    return tuple({os.path.normpath(path) for path in paths} | {os.path.realpath(path) for path in paths})
-
-
 def _stamp(path: str) -> Stamp | None:
     try:
         return stamp_of(os.stat(path))  # noqa: PTH116 (50,000 of them)
@@ -158,6 +152,9 @@ def watched(recorder: Recorder, start_file: bool) -> tuple[list[str], list[str]]
     pythons = [child for child in recorder.children if child.role == "python"]
     if forked:
         yes.append(f"the same in {len(forked)} processes that were forked from it")
+    ranks = len({child.role for child in recorder.children} - {"forked", "python"})
+    if ranks:
+        yes.append(f"the same in {ranks} other ranks of the run")
     if pythons:
         yes.append(f"the same in {len(pythons)} Python programs that it started")
     if sys.platform == "linux":

@@ -82,7 +82,7 @@ class Source:
 
 def _has_ended(name: str) -> bool:
     host, pid, _ = name.rsplit("-", 2)
-    if host != platform.node():
+    if host != platform.node() or os.name == "nt":  # where signal 0 is Ctrl-C
         return False
     try:
         os.kill(int(pid), 0)

@@ -16,6 +16,8 @@ import msgspec
 from repro_hydra.code.held import Held, held_by_snapshot, ignored_by_git
 from repro_hydra.data.digest import FileProblem, digest_encoded, digest_file, encode_file
 from repro_hydra.data.errors import shown
+from repro_hydra.data.ignore import Ignored, compile_ignore
+from repro_hydra.data.project import dataset_path
 from repro_hydra.data.walk import reason_of, row_of
 from repro_hydra.inputs.folders import in_folders
 from repro_hydra.inputs.hubs import HubSource
@@ -125,12 +127,14 @@ class JobInputs:
     # ------------------------------------------------------------------ when the job has ended
 
     def report(
-        self, data: DataRecord, code: CodeRecord | None, *, hurry: bool = False
+        self, data: DataRecord, code: CodeRecord | None, *, root: str | None = None, hurry: bool = False
     ) -> tuple[DataRecord, list[Finding]]:
         """`data` with the undeclared inputs and what was watched, and a finding for each of them.
 
         Parameters
         ----------
+        root : str, optional
+            What the paths of declared datasets are relative to (``data.root``).
         hurry : bool
             The job was told to end and has seconds for it: only little is digested.
         """
@@ -141,7 +145,7 @@ class JobInputs:
         found = undeclared(
             recorder,
             self._make_places(code),
-            declared=[str(self._places.cwd / dataset.path) for dataset in data.datasets],
+            declared=_Declared(data, self._places.cwd, root).holds,
             held=lambda old, recent: self._held(code, old, recent),
             moved=self._places.moved,
         )
@@ -271,6 +275,37 @@ class JobInputs:
             if source.exact
             else f"{source.revision} is no commit: it may mean something else tomorrow",
         )
+
+
+class _Declared:
+    """What the declared datasets hold; what they ignore is in no digest, and so not declared."""
+
+    def __init__(self, data: DataRecord, cwd: Path, root: str | None) -> None:
+        self._folders: dict[str, Ignored | None] = {}
+        for dataset in data.datasets:
+            # What the task declared itself is relative to where the run was started.
+            for path in (dataset_path(dataset.path, cwd, root), dataset_path(dataset.path, cwd)):
+                for folder in (os.path.normpath(path), os.path.realpath(path)):
+                    self._folders[folder] = compile_ignore(dataset.ignore)
+        self._below = tuple(folder + os.sep for folder in self._folders)
+
+    def holds(self, path: str) -> bool:
+        if path in self._folders:
+            return True
+        if not path.startswith(self._below):
+            return False
+        return any(
+            path.startswith(folder + os.sep) and not _is_ignored(path[len(folder) + 1 :], ignored)
+            for folder, ignored in self._folders.items()
+        )
+
+
+def _is_ignored(relative: str, ignored: Ignored | None) -> bool:
+    if ignored is None:
+        return False
+    name = os.fsencode(relative)
+    folders = [name[:end] for end, char in enumerate(name) if char == 47]  # a slash
+    return any(ignored(folder, True) for folder in folders) or ignored(name, False)
 
 
 def _held(

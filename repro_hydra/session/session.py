@@ -396,7 +396,9 @@ class Session:
     def _report_inputs(self, hurry: bool) -> None:
         if self._inputs is None or self._data is None:
             return
-        self._data.record, findings = self._inputs.report(self._data.record, self._plan.code, hurry=hurry)
+        self._data.record, findings = self._inputs.report(
+            self._data.record, self._plan.code, root=self._plan.options.data.root, hurry=hurry
+        )
         self._findings += findings
         self._write_data()
 

@@ -122,6 +122,7 @@ def test_a_root_and_what_is_ignored(reading: Project) -> None:
         f"{options}.ignore=['*.tmp']",
     ).ok()
     assert declared(reading.only_run())["digits"]["files"] == 1
+    assert load(reading.only_run(), "run")["upheld"] == "yes"  # what was read of it counts as declared
 
 
 def test_a_plain_script_declares_them_in_its_session(reading: Project) -> None:

@@ -7,12 +7,15 @@ import pickle
 import shutil
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from repro_hydra.config import DataConf, JobVerify
 from repro_hydra.data import pin as pinning
+from repro_hydra.record.data import DataRecord, DatasetRecord
 from repro_hydra.session import datasets
 from repro_hydra.session.datasets import DataPlan, JobData, look_at_data, pin_data, plan_for_job
+from repro_hydra.session.inputs import _Declared
 
 
 @pytest.fixture
@@ -107,3 +110,16 @@ def test_datasets_of_single_jobs_are_looked_at_when_the_sweep_is_planned(project
     assert JobData(plan, own, project).record.verified == "stat"
     (missing,) = plan_for_job(plan, DataConf(datasets={"no": "where"}), project)
     assert missing.id == "data-missing:no"
+
+
+def test_what_a_dataset_ignores_is_not_declared_by_it(tmp_path: Path) -> None:
+    """Below a root or where the run was started, by its real path too; nothing in its digest, nothing declared."""
+    (tmp_path / "data/digits").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "data/digits")
+    own = DatasetRecord(name="own", path="own", version="v", digest="d", size_bytes=0, files=0)
+    linked = msgspec.structs.replace(own, name="l", path="../link", ignore=["*.tmp", "cache/"])
+    holds = _Declared(DataRecord(datasets=[own, linked]), tmp_path, "data").holds
+    for path in ("data/own", "own/deep/x.csv", "data/own/x.tmp", "link/a", "data/digits/sub/a.csv"):
+        assert holds(str(tmp_path / path)), path
+    for path in ("data/owned", "link/x.tmp", "data/digits/cache/a", "data/digits/sub/cache/deep/a", "data/a"):
+        assert not holds(str(tmp_path / path)), path
