@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import itertools
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -82,6 +85,8 @@ class Resumable:
         self._random: dict[str, Any] = {}
         self._loops = 0
         self._drawn_from: list[Any] = []
+        self._given_out: Callable[[], Any] = lambda: None
+        self._looked = False
         self._resumed = False
         self._position = Position(step=0, epoch=0)
         self._in_rounds = False
@@ -127,7 +132,9 @@ class Resumable:
                     "Write: for epoch in state.epochs(n): for batch in state.batches(loader): …"
                 )
             self._finished_loops_outside += 1
-        return self._batches(loader)
+        batches = self._batches(loader)
+        self._given_out = weakref.ref(batches)
+        return batches
 
     def enumerate(self, loader: Iterable[T], start: int = 0) -> Iterator[tuple[int, T]]:
         """``enumerate(loader)``, counting on from the checkpoint; `enumerate` itself would begin anew."""
@@ -189,6 +196,7 @@ class Resumable:
                 generators.put(generator, state)
             self._continue_from(saved)
         self._drawn_from = drawn_from
+        self._look_around()
         for batch in iterator:
             yield batch
             before = self._position
@@ -196,6 +204,21 @@ class Resumable:
                 Position(step=before.step + 1, epoch=before.epoch, loop=loop, batch=before.batch + 1),
                 last=False,
             )
+
+    def _look_around(self) -> None:
+        """Tell of a counter around the batches: it has begun anew, and nobody can set it."""
+        batches = self._given_out()
+        if batches is None or self._looked:
+            return
+        self._looked = True  # once: the look goes through every object of the process
+        for holder in gc.get_referrers(batches):
+            if isinstance(holder, (enumerate, zip, itertools.islice)):
+                name = type(holder).__name__
+                self._around.not_exact(
+                    name,
+                    f"{name}(state.batches(loader)): after a restart within an epoch it counts from the beginning. "
+                    "For enumerate write state.enumerate(loader); for others count in a variable",
+                )
 
     def _boundary(self, position: Position, *, last: bool) -> None:
         """Between two steps: a checkpoint where one is due, and the end where somebody asked for it."""

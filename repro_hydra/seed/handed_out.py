@@ -61,7 +61,7 @@ class HandedOut:
     def outliving(self) -> list[str]:
         """Streams made within an earlier round and still held: a new attempt would begin them anew."""
         self._prune()
-        last = self._round if self._within else self._round - 1
+        last = self._round
         return [
             key.partition(":")[0]
             for key, made_in, _ in self._made

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -13,6 +14,7 @@ from repro_hydra.checkpoint import preemption
 from repro_hydra.checkpoint.shelf import Kept, Shelf
 from repro_hydra.record.times import utc_now
 from repro_hydra.seed.handed_out import handed_out
+from repro_hydra.session import process
 from repro_hydra.session.say import say
 from repro_hydra.session.session import Session, active_session
 
@@ -86,6 +88,7 @@ def resumable(
     from repro_hydra.checkpoint.variables import NoVariables, Variables
 
     session = active_session()
+    _refuse_ranks()
     if directory is None and session is None:
         raise ValueError(
             "resumable: expected to be in a run, or to be given a directory, found neither. "
@@ -121,6 +124,18 @@ def resumable(
         yield state
 
 
+def _refuse_ranks() -> None:
+    """One rank alone would wait in a collective for the others, which went on."""
+    from repro_hydra.checkpoint.errors import CheckpointError
+
+    _, world = process.rank_and_world(os.environ)
+    if world > 1:
+        raise CheckpointError(
+            f"resumable: expected a run of one process, found {world} ranks, which it cannot stop at one step yet. "
+            "Use repro_hydra.save_checkpoint at the end of an epoch, each rank to a file of its own"
+        )
+
+
 def _all_of(unnamed: tuple[Any, ...], named: Mapping[str, Any]) -> dict[str, Any]:
     """Every object by name; those without one are called by their place and class."""
     return {f"{number}:{type(value).__name__}": value for number, value in enumerate(unnamed)} | dict(named)
@@ -144,12 +159,31 @@ def _surroundings(session: Session | None) -> Surroundings:
             if key in states:
                 put(generator, states[key])
 
+    told: set[str] = set()
+
+    def not_exact(what: str, message: str) -> None:
+        if session is not None:
+            session.note_not_exact(what, message)
+        elif what not in told:
+            told.add(what)
+            say(message)
+
+    def in_round(within: bool) -> None:
+        handed_out.in_round(within)
+        for name in [] if within else handed_out.outliving():
+            not_exact(
+                f"stream-{name}",
+                f"rng({name!r}): made within the loop, and still drawn from in a later epoch: after a restart it would "
+                "begin anew. Make it before the loop",
+            )
+
     around = Surroundings(
         say=say,
         now=utc_now,
         take_streams=take_streams,
         put_streams=put_streams,
-        in_round=handed_out.in_round,
+        in_round=in_round,
+        not_exact=not_exact,
     )
     if session is None:
         around.restored = lambda kept, position: say(f"{kept.path}: going on at {position}")
@@ -163,5 +197,4 @@ def _surroundings(session: Session | None) -> Surroundings:
     around.restored = restored
     around.continued = lambda: session.continued_from(continued[-1])
     around.take_parts = session.parts_for_checkpoint
-    around.not_exact = session.note_not_exact
     return around

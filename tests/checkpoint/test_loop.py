@@ -1,0 +1,335 @@
+"""The loop's own rules, in this process: stopped by `request`, entered again by the same function."""
+
+from __future__ import annotations
+
+import random
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from repro_hydra import CheckpointError, resumable, rng
+from repro_hydra.checkpoint import preemption
+from repro_hydra.checkpoint.preemption import Preempted, forget, request
+
+Train = Callable[[Path, int], Any]
+
+
+@pytest.fixture(autouse=True)
+def nobody_asks() -> Iterator[None]:
+    forget()
+    yield
+    forget()
+
+
+def setting(seed: int = 0) -> tuple[nn.Module, torch.optim.Optimizer, DataLoader[Any]]:
+    """What a script makes before its loop, always the same."""
+    torch.manual_seed(seed), random.seed(seed), np.random.seed(seed)
+    model = nn.Sequential(nn.Linear(2, 4), nn.Dropout(0.5), nn.Linear(4, 1))
+    data = TensorDataset(torch.linspace(0, 1, 22).reshape(11, 2))
+    return model, torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9), DataLoader(data, 2, shuffle=True)
+
+
+def learn(model: nn.Module, optimizer: torch.optim.Optimizer, batch: Any) -> float:
+    loss = (model(batch[0]) * random.random() + np.random.rand()).square().mean()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
+def asked_at(step: int, stop_at: int) -> None:
+    if step == stop_at:
+        request()
+
+
+class Meter:
+    def __init__(self) -> None:
+        self.total, self.seen = 0.0, {"batches": 0}
+
+    def add(self, value: float) -> None:
+        self.total += value
+        self.seen["batches"] += 1
+
+
+def with_a_function(place: Path, stop_at: int) -> Any:
+    """The batches are gone through in a function of its own, called for each epoch."""
+
+    def one_epoch(state: Any, best: float) -> float:
+        total = 0.0
+        meter = Meter()
+        for number, batch in state.enumerate(loader, start=1):
+            total += learn(model, optimizer, batch) * number
+            meter.add(total)
+            asked_at(state.step, stop_at)
+        return min(best, total) + meter.total + meter.seen["batches"]
+
+    model, optimizer, loader = setting()
+    best, history = 1e9, []
+    with resumable(model, optimizer, directory=place, name="loop") as state:
+        for epoch in state.epochs(3):
+            best = one_epoch(state, best)
+            history.append((epoch, best))
+    return best, history, model.state_dict()
+
+
+class Trainer:
+    """The way many write it: everything hangs on the object."""
+
+    def __init__(self) -> None:
+        self.model, self.optimizer, self.loader = setting()
+        self.average = nn.Linear(2, 1)
+        self.best, self.history, self.noise = 0.0, [], np.random.default_rng(3)
+        self.meters = {"loss": Meter()}
+
+    def fit(self, place: Path, stop_at: int) -> Any:
+        with resumable(self.model, self.optimizer, directory=place, name="loop") as state:
+            for _ in state.epochs(3):
+                for batch in state.batches(self.loader):
+                    loss = learn(self.model, self.optimizer, batch)
+                    self.meters["loss"].add(loss)
+                    self.best = max(self.best, loss * self.noise.random())
+                    with torch.no_grad():
+                        self.average.weight.mul_(0.9).add_(loss)
+                    asked_at(state.step, stop_at)
+                self.history.append(self.best)
+        return self.best, self.history, self.meters["loss"].total, self.average.state_dict()
+
+
+def with_an_object(place: Path, stop_at: int) -> Any:
+    return Trainer().fit(place, stop_at)
+
+
+def with_two_loops(place: Path, stop_at: int) -> Any:
+    """A second loop over batches in each epoch; between the two something is drawn and the optimizer is changed."""
+    model, optimizer, loader = setting()
+    stream = rng("augment", seed=4)
+    losses = []
+    with resumable(model=model, optimizer=optimizer, directory=place, name="loop", every_steps=4) as state:
+        for _ in state.epochs(2):
+            for batch in state.batches(loader):
+                losses.append(learn(model, optimizer, batch) + stream.random())
+                asked_at(state.step, stop_at)
+            optimizer.param_groups[0]["lr"] *= 0.5
+            torch.rand(1)
+            inner = rng("inner", seed=4)
+            for batch in state.batches(loader):
+                losses.append(model(batch[0]).sum().item() + inner.random())
+                asked_at(state.step, stop_at)
+    return losses, model.state_dict()
+
+
+def with_steps(place: Path, stop_at: int) -> Any:
+    """No loader at all: each round is a step; tensors that nobody handed over, one of them trained."""
+    setting()
+    weight = torch.zeros(3, requires_grad=True)
+    optimizer = torch.optim.Adam([weight])
+    running, rewards = torch.zeros(3), {"all": [0.0]}
+    with resumable(optimizer, directory=place, name="loop", every_steps=3) as state:
+        for step in state.steps(14):
+            reward = (weight - torch.rand(3)).square().sum()
+            optimizer.zero_grad()
+            reward.backward()
+            optimizer.step()
+            running += weight.detach() * random.random()
+            rewards["all"].append(reward.item())
+            asked_at(step, stop_at)
+    return weight.detach(), running, rewards
+
+
+def same(a: Any, b: Any) -> bool:
+    if isinstance(a, torch.Tensor):
+        return torch.equal(a, b)
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
+    if isinstance(a, (list, tuple)):
+        return len(a) == len(b) and all(same(*pair) for pair in zip(a, b, strict=True))
+    return bool(a == b)
+
+
+@pytest.mark.parametrize("train", [with_a_function, with_an_object, with_two_loops, with_steps])
+@pytest.mark.parametrize("stop_at", [0, 5, 8, 13])
+def test_the_loop_ends_as_if_it_had_not_been_left(train: Train, stop_at: int, tmp_path: Path) -> None:
+    """However it is written, wherever it is stopped: weights, sums, lists, meters, averages, streams."""
+    expected = train(tmp_path / "whole", -1)
+    with pytest.raises(Preempted):
+        train(tmp_path / "left", stop_at)
+    forget()
+    torch.rand(3), random.random()
+    assert same(train(tmp_path / "left", -1), expected)
+    assert same(train(tmp_path / "left", -1), expected)  # and once more, from its end
+
+
+def test_without_its_variables_a_loop_is_not_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The comparison barks: where the local variables are not kept, the sums differ."""
+    from repro_hydra.session import resume
+
+    expected = with_a_function(tmp_path / "whole", -1)
+    monkeypatch.setitem(resume.resumable.__wrapped__.__kwdefaults__, "variables", False)  # type: ignore[attr-defined]
+    with pytest.raises(Preempted):
+        with_a_function(tmp_path / "left", 8)
+    forget()
+    found = with_a_function(tmp_path / "left", -1)
+    assert same(found[2], expected[2])  # the weights are
+    assert not same(found[:2], expected[:2])
+
+
+@pytest.mark.parametrize("spoil", ["damaged", "both damaged"])
+def test_a_damaged_newest_checkpoint_falls_back_on_the_one_before(
+    spoil: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It says so, and ends the same; with none that is whole it starts from the top."""
+    expected = with_a_function(tmp_path / "whole", -1)
+    with pytest.raises(Preempted):
+        with_a_function(tmp_path / "left", 13)
+    forget()
+    kept = sorted((tmp_path / "left").iterdir())
+    assert len(kept) == 2
+    for path in kept if spoil == "both damaged" else kept[1:]:
+        path.write_bytes(path.read_bytes()[:-1])
+    assert same(with_a_function(tmp_path / "left", -1), expected)
+    told = capsys.readouterr().err
+    assert f"{kept[1].name}: expected the content that was written" in told
+    if spoil == "damaged":
+        assert f"{kept[0].name}: going on at step 12, epoch 2" in told
+    assert len(list((tmp_path / "left").glob("*.ckpt"))) == 2
+
+
+def test_a_checkpoint_of_another_version_is_not_thrown_away(tmp_path: Path) -> None:
+    with pytest.raises(Preempted):
+        with_a_function(tmp_path, 3)
+    forget()
+    from repro_hydra.checkpoint.file import Header, write_checkpoint
+
+    write_checkpoint(tmp_path / "000009-loop.ckpt", Header(format=2, name="loop"), {})
+    with pytest.raises(CheckpointError, match="expected a checkpoint of format 1, found format 2"):
+        with_a_function(tmp_path, -1)
+
+
+def test_another_model_or_another_function_is_told(tmp_path: Path) -> None:
+    with pytest.raises(Preempted):
+        with_a_function(tmp_path, 3)
+    forget()
+    model = nn.Linear(9, 9)
+    with (
+        pytest.raises(CheckpointError, match="expected a checkpoint of"),
+        resumable(model, directory=tmp_path, name="loop"),
+    ):
+        pass
+    model, optimizer, loader = setting()
+
+    def other_function() -> None:
+        with resumable(model, optimizer, directory=tmp_path, name="loop") as state:
+            for _ in state.epochs(3):
+                for _ in state.batches(loader):
+                    pass
+
+    def no_batches() -> None:
+        with resumable(model, optimizer, directory=tmp_path, name="loop") as state:
+            for _ in state.epochs(3):
+                pass
+
+    with pytest.raises(CheckpointError, match=r"expected the loop within .*one_epoch.*, found it within"):
+        other_function()
+    with pytest.raises(CheckpointError, match="this epoch ended without it: the code differs"):
+        no_batches()
+
+
+def test_loops_that_cannot_be_continued_are_refused(tmp_path: Path) -> None:
+    model, _, loader = setting()
+    with (
+        pytest.raises(ValueError, match="expected to be in a run, or to be given a directory"),
+        resumable(model),
+    ):
+        pass
+    with (
+        pytest.raises(CheckpointError, match=r"0:function: expected an object"),
+        resumable(learn, directory=tmp_path),
+    ):
+        pass
+    with resumable(model, directory=tmp_path) as state:
+        list(state.batches(loader))
+        with pytest.raises(RuntimeError, match="found a second"):
+            state.batches(loader)
+    with resumable(model, directory=tmp_path) as state:
+        for _ in state.epochs(1):
+            with pytest.raises(RuntimeError, match="found another one within it"):
+                next(state.epochs(1))
+    for wrong in ({"every_steps": 0}, {"every_s": -1.0}, {"keep": 0}):
+        with pytest.raises(ValueError, match="expected"), resumable(model, directory=tmp_path, **wrong):  # type: ignore[arg-type]
+            pass
+
+
+def test_what_would_not_go_on_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A counter around the batches begins anew; workers that live on keep a state; a stream made in a round too."""
+    model, _, loader = setting()
+    held = []
+    with resumable(model, directory=tmp_path) as state:
+        for epoch in state.epochs(3):
+            if epoch == 0:
+                held.append(rng("lazy", seed=0))
+            for _number, _batch in enumerate(state.batches(loader)):
+                pass
+    told = capsys.readouterr().err
+    assert told.count("write state.enumerate(loader)") == 1
+    assert told.count("rng('lazy')") == 1
+    data = TensorDataset(torch.zeros(4))
+    with resumable(model, directory=tmp_path) as state:
+        for _ in state.batches(DataLoader(data, num_workers=1, persistent_workers=True)):
+            pass
+    assert "persistent_workers=True" in capsys.readouterr().err
+
+
+def test_large_arrays_that_do_not_change_are_not_written(tmp_path: Path) -> None:
+    """The data of a loop lives in its function too; one that the loop changes is kept."""
+    for name, changes in (("same", False), ("changed", True)):
+        model = nn.Linear(1, 1)
+        data, table = torch.rand(600_000), np.random.rand(600_000)
+        with resumable(model, directory=tmp_path / name) as state:
+            for epoch in state.epochs(1):
+                if changes:
+                    data[epoch] += 1
+                float(data[3]), float(table[3])
+        size = next((tmp_path / name).iterdir()).stat().st_size
+        assert (size > 2_000_000) is changes
+        assert size < 4_000_000
+        float(data[3])  # read after the loop: alive
+
+
+def test_the_signals_are_heard_within_the_loop_only(tmp_path: Path) -> None:
+    """Before and after the handlers are what they were; a second signal changes nothing."""
+    import os
+    import signal
+
+    heard: list[int] = []
+
+    def struck() -> None:
+        with resumable(nn.Linear(1, 1), directory=tmp_path) as state:
+            for _ in state.epochs(3):
+                os.kill(os.getpid(), signal.SIGUSR1)
+                os.kill(os.getpid(), signal.SIGUSR2)
+
+    before = signal.signal(signal.SIGUSR1, lambda number, _frame: heard.append(number))
+    try:
+        with pytest.raises(Preempted) as ended:
+            struck()
+        assert (ended.value.reason, ended.value.code, heard) == ("SIGUSR1", 128 + signal.SIGUSR1, [])
+        assert preemption.requested() == "SIGUSR1"
+        os.kill(os.getpid(), signal.SIGUSR1)
+        assert heard == [signal.SIGUSR1]
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
+def test_no_warning_is_raised(tmp_path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with_a_function(tmp_path, -1)
