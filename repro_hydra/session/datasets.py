@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -23,6 +25,7 @@ from repro_hydra.data.errors import DataError
 from repro_hydra.data.pin import Pin, difference_in_sample, pin, unchanged_stat
 from repro_hydra.record.data import DataRecord, DatasetRecord
 from repro_hydra.record.schema import Finding
+from repro_hydra.session.say import say
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +44,29 @@ class DataPlan:
         return next((plan for plan in (self, *self.others) if plan.options == options), None)
 
 
+class Telling:
+    """Says now and then how far the hashing is: a start that takes minutes must not look like one that hangs."""
+
+    FIRST_S = 3.0
+    EVERY_S = 15.0
+
+    def __init__(
+        self, tell: Callable[[str], None] = say, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._tell = tell
+        self._clock = clock
+        self._next = clock() + self.FIRST_S
+
+    def __call__(self, done: int, total: int | None) -> None:
+        if self._clock() < self._next or done == total:
+            return
+        self._next = self._clock() + self.EVERY_S
+        of = "" if total is None else f" of {total / 2**30:.1f}"
+        self._tell(
+            f"hashing the declared datasets, {done / 2**30:.1f}{of} GiB so far; an unchanged one is not read again"
+        )
+
+
 def look_at_data(options: DataConf, cwd: Path) -> tuple[DataPlan, list[Finding]]:
     """The declared datasets, and what stands against starting with them. Creates nothing but a cache."""
     record, findings = capture_data(
@@ -51,6 +77,7 @@ def look_at_data(options: DataConf, cwd: Path) -> tuple[DataPlan, list[Finding]]
         ignore=options.ignore,
         verify=options.verify and not options.auto_version,
         cache=StatCache(),
+        progress=Telling(),
     )
     return DataPlan(options=options, record=record), findings
 

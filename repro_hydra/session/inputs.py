@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import re
 import shutil
@@ -20,7 +21,7 @@ from repro_hydra.data.ignore import Ignored, compile_ignore
 from repro_hydra.data.project import dataset_path
 from repro_hydra.data.walk import reason_of, row_of
 from repro_hydra.inputs.folders import in_folders
-from repro_hydra.inputs.hubs import HubSource
+from repro_hydra.inputs.hubs import HubSource, promised_sha256
 from repro_hydra.inputs.mapped import files_in_use
 from repro_hydra.inputs.native import NativeReads
 from repro_hydra.inputs.places import Places
@@ -207,6 +208,8 @@ class JobInputs:
             stamps = {file: found.files[file] for file in files}
             changed = [file for file, stamp in stamps.items() if has_changed(file, stamp)]
             record = self._digest(path, stamps, changed)
+            if record.digest is not None and record.kind == "file":
+                record = _of_torchs_hub(record, path)
             inputs.append(record)
             if len(findings) < MOST_LISTED:
                 findings.append(_undeclared(record, path in ignored))
@@ -326,6 +329,24 @@ def _content(file: str) -> bytes:
         return digest_file(raw, row_of(b"", os.stat(raw)))  # noqa: PTH116
     except OSError as error:
         raise FileProblem(f"{shown(raw)}: {reason_of(error)}") from None
+
+
+def _of_torchs_hub(record: InputRecord, path: str) -> InputRecord:
+    """Weights that torch's hub fetched bear the beginning of their SHA-256 in their name: said where it is true."""
+    promised = promised_sha256(path)
+    if promised is None:
+        return record
+    with Path(path).open("rb") as stream:
+        hasher = hashlib.sha256()
+        while chunk := stream.read(4 << 20):
+            hasher.update(chunk)
+    digest = hasher.hexdigest()
+    if not digest.startswith(promised):
+        return msgspec.structs.replace(
+            record, reason=f"its name promises sha256 {promised}…, it has {digest[:12]}…"
+        )
+    name = os.path.basename(path)  # noqa: PTH119
+    return msgspec.structs.replace(record, kind="hub", repository=f"torch-hub://{name}", revision=promised)
 
 
 def _has_start_file() -> bool:

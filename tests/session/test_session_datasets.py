@@ -14,7 +14,7 @@ from repro_hydra.config import DataConf, JobVerify
 from repro_hydra.data import pin as pinning
 from repro_hydra.record.data import DataRecord, DatasetRecord
 from repro_hydra.session import datasets
-from repro_hydra.session.datasets import DataPlan, JobData, look_at_data, pin_data, plan_for_job
+from repro_hydra.session.datasets import DataPlan, JobData, Telling, look_at_data, pin_data, plan_for_job
 from repro_hydra.session.inputs import _Declared
 
 
@@ -123,3 +123,16 @@ def test_what_a_dataset_ignores_is_not_declared_by_it(tmp_path: Path) -> None:
         assert holds(str(tmp_path / path)), path
     for path in ("data/owned", "link/x.tmp", "data/digits/cache/a", "data/digits/sub/cache/deep/a", "data/a"):
         assert not holds(str(tmp_path / path)), path
+
+
+def test_a_long_hash_is_told_now_and_then() -> None:
+    """Not at once, not for each chunk, not when it is done."""
+    said: list[str] = []
+    now = [0.0]
+    telling = Telling(said.append, lambda: now[0])
+    for now[0], done in ((1.0, 1), (4.0, 2 << 30), (5.0, 3 << 30), (30.0, 4 << 30), (60.0, 8 << 30)):
+        telling(done, 8 << 30)
+    assert [line.split(";")[0] for line in said] == [
+        "hashing the declared datasets, 2.0 of 8.0 GiB so far",
+        "hashing the declared datasets, 4.0 of 8.0 GiB so far",
+    ]
