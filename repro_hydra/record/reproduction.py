@@ -39,6 +39,30 @@ class Difference(Part, frozen=True, kw_only=True):
     """``|a - b| / |a|``."""
     rank: int
     """1 explains a differing result most likely."""
+    run: str | None = None
+    """The directory of the run that `b` is of."""
+
+
+class ComparedRun(Part, frozen=True, kw_only=True):
+    """What no two runs share, side by side: no difference, but good to know."""
+
+    dir: str
+    run_id: str
+    status: str
+    seed: JSON = None
+    started_at: str | None = None
+    duration_s: float | None = None
+    peak_memory_bytes: int | None = None
+
+
+class CodeDiff(Part, frozen=True, kw_only=True):
+    """The code of two runs."""
+
+    a: str
+    b: str
+    """Directories of runs."""
+    diff: str | None
+    """As ``git diff`` has it; None where no repository here has both."""
 
 
 class Comparison(Part, frozen=True, kw_only=True):
@@ -46,6 +70,9 @@ class Comparison(Part, frozen=True, kw_only=True):
 
     same: bool
     differences: list[Difference] = []
+    runs: list[ComparedRun] = []
+    code_diffs: list[CodeDiff] = []
+    """Between the first run and each other whose code differs."""
 
 
 class Cause(Part, frozen=True, kw_only=True):

@@ -10,11 +10,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
+import msgspec
+
 from repro_hydra.environment.circumstances import Circumstance, differing_environments
 from repro_hydra.record.manifest import digest_bytes
-from repro_hydra.record.reproduction import Area, Comparison, Difference
+from repro_hydra.record.reproduction import Area, ComparedRun, Comparison, Difference
 from repro_hydra.record.values import from_json_number, to_json
 from repro_hydra.reproduce.circumstances import differing_settings
+from repro_hydra.reproduce.code_diff import code_diffs
 from repro_hydra.reproduce.original import Original
 from repro_hydra.reproduce.outputs import own_files
 from repro_hydra.reproduce.results import equal_bits
@@ -36,12 +39,35 @@ def compare_runs(originals: Sequence[Original], only: Iterable[str] = ()) -> Com
     With more than two runs a key that several of them differ in stands once for each.
     """
     wanted = set(only)
-    found: list[Circumstance] = []
+    found: list[tuple[Circumstance, Original]] = []
     for other in originals[1:]:
-        found += [item for item in differing(originals[0], other) if not wanted or item.area in wanted]
-    found.sort(key=lambda item: (item.weight, item.area, item.key))
-    differences = [difference_of(item, rank) for rank, item in enumerate(found, start=1)]
-    return Comparison(same=not differences, differences=differences)
+        differ = differing(originals[0], other)
+        found += [(item, other) for item in differ if not wanted or item.area in wanted]
+    found.sort(key=lambda item: (item[0].weight, item[0].area, item[0].key))
+    differences = [
+        msgspec.structs.replace(difference_of(item, rank), run=str(other.dir))
+        for rank, (item, other) in enumerate(found, start=1)
+    ]
+    code = code_diffs(originals) if not wanted or "code" in wanted else []
+    return Comparison(
+        same=not differences,
+        differences=differences,
+        runs=[_shown(original) for original in originals],
+        code_diffs=code,
+    )
+
+
+def _shown(original: Original) -> ComparedRun:
+    run = original.run
+    return ComparedRun(
+        dir=str(original.dir),
+        run_id=run.run_id,
+        status=run.status,
+        seed=run.seed,
+        started_at=run.started_at,
+        duration_s=run.duration_s,
+        peak_memory_bytes=run.peak_memory_bytes,
+    )
 
 
 def difference_of(item: Circumstance, rank: int) -> Difference:

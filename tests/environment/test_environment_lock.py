@@ -226,6 +226,10 @@ def test_strict_holds_a_run_against_the_project_s_lock(project: Path) -> None:
     command = (record / "exports/Dockerfile").read_text().rpartition("CMD ")[2]
     assert json.loads(command)[:3] == ["python", "train.py", "+repro=strict"]
 
+    export = ("env", "export", "--format", "dockerfile", "--from", str(record.parent))
+    said = run(project, sys.executable, "-m", "repro_hydra", *export)
+    assert 'CMD ["python", "train.py", "+repro=strict", ' in said
+
     file = project / "repro-lock.json"
     good = read_lock(file)
     other = with_another("msgspec", good.environment.distributions or [])
