@@ -7,7 +7,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from repro_hydra.determinism import addresses
 from repro_hydra.determinism.interpreter import HASH_SEED
 from repro_hydra.doctor.advice import Advice, advice_from
 from repro_hydra.doctor.probe import ProbeError, look_at
+from repro_hydra.inputs.places import START_FILE, start_file_is_there
 from repro_hydra.record.environment import Gpu
 from repro_hydra.record.schema import Finding
 
@@ -171,6 +172,18 @@ def about_threads(cores: int | None) -> Iterator[Advice]:
             message=f"strict runs with 1 thread, and {cores} cores may be used here; another number gives other bits, "
             "and is part of the record",
             remedy=f"hydra.callbacks.repro.determinism.threads={cores}",
+        )
+
+
+def about_inputs(folders: Sequence[str] | None = None) -> Iterator[Advice]:
+    """Whether what a job's Python children read can be watched."""
+    if not start_file_is_there(folders):
+        yield Advice(
+            id="inputs-start-file",
+            severity="may_change_bits",
+            message=f"{START_FILE}: expected in site-packages, where an interpreter reads it at its start, found none: "
+            "what a job's Python children and the top of its script read is not watched",
+            remedy="pip install --force-reinstall --no-deps repro-hydra (an editable install: pip install -e . again)",
         )
 
 

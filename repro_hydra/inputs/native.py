@@ -40,10 +40,13 @@ class NativeReads:
     def __init__(self, opened: Callable[[str, str], None]) -> None:
         self._opened = opened
         self._patches = Patches()
+        self._installed = False
 
     def install(self, when_imported: Callable[[str, Callable[[], None]], None]) -> None:
         for module in READERS:
             when_imported(module, functools.partial(self._look_at, module))
+        self._installed = True
+        self._patches.rebind()
 
     def remove(self) -> None:
         self._patches.undo()
@@ -61,7 +64,8 @@ class NativeReads:
                 self._patches.attribute(owner, method, replacement)
             else:
                 self._patches.everywhere(owner, method, replacement)
-        self._patches.rebind()
+        if self._installed:
+            self._patches.rebind()
 
     def _telling(self, original: Any, position: int) -> Any:
         opened = self._opened

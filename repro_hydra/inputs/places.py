@@ -11,6 +11,7 @@ import json
 import os
 import re
 import sys
+import sysconfig
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from urllib.parse import unquote, urlsplit
@@ -56,6 +57,15 @@ _INSIDE = frozenset(
 """No file below a folder of these names is one; `wandb` is where W&B keeps its own runs."""
 _SECRETS = re.compile(r"\.env(?:rc)?(?:\..+)?|.+\.env")
 """Variables of one machine: the environment's record has their names."""
+
+
+START_FILE = "repro_hydra_inputs.pth"
+
+
+def start_file_is_there(folders: Sequence[str] | None = None) -> bool:
+    """Whether this environment has the file by which Python children, and a script's top level, are watched."""
+    where = folders or [path for name in ("purelib", "platlib") if (path := sysconfig.get_path(name))]
+    return any(os.path.isfile(os.path.join(folder, START_FILE)) for folder in where)  # noqa: PTH113, PTH118
 
 
 class Places:

@@ -7,7 +7,6 @@ import hashlib
 import os
 import re
 import shutil
-import sysconfig
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +23,7 @@ from repro_hydra.inputs.folders import in_folders
 from repro_hydra.inputs.hubs import HubSource, promised_sha256
 from repro_hydra.inputs.mapped import files_in_use
 from repro_hydra.inputs.native import NativeReads
-from repro_hydra.inputs.places import Places
+from repro_hydra.inputs.places import Places, start_file_is_there
 from repro_hydra.inputs.recorder import Recorder, Stamp, activate, active, deactivate
 from repro_hydra.inputs.remote import Answer, RemoteReads
 from repro_hydra.inputs.seen import Inputs, has_changed, undeclared, watched
@@ -39,7 +38,6 @@ MOST_DIGESTED_BYTES = 8 << 30
 """What is undeclared is read a second time for its digest, while the machine's GPUs wait."""
 MOST_IN_A_HURRY_BYTES = 64 << 20
 MOST_PROCESSES = 200
-START_FILE = "repro_hydra_inputs.pth"
 _CLOCKS_DIFFER_NS = 2_000_000_000
 """By so much a file server's clock may be behind this machine's."""
 _PLAIN = re.compile(r"[\w./-]+", re.ASCII)
@@ -152,7 +150,7 @@ class JobInputs:
         )
         inputs, findings = self._describe(found, code)
         findings += [_changed(self._name(path), "since its snapshot was made") for path in found.changed_code]
-        yes, no = watched(recorder, _has_start_file())
+        yes, no = watched(recorder, start_file_is_there())
         no += [f"{self._name(path)}: what it held before the job wrote to it" for path in found.rewritten]
         if recorder.failure is not None:
             findings.append(_not_watched(recorder.failure))
@@ -347,10 +345,6 @@ def _of_torchs_hub(record: InputRecord, path: str) -> InputRecord:
         )
     name = os.path.basename(path)  # noqa: PTH119
     return msgspec.structs.replace(record, kind="hub", repository=f"torch-hub://{name}", revision=promised)
-
-
-def _has_start_file() -> bool:
-    return any(Path(sysconfig.get_path(name), START_FILE).is_file() for name in ("purelib", "platlib"))
 
 
 # ---------------------------------------------------------------------- what is said

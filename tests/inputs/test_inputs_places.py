@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from repro_hydra.doctor.machine import about_inputs
 from repro_hydra.inputs.folders import in_folders
 from repro_hydra.inputs.hubs import hub_source, is_index_of_hub, promised_sha256
-from repro_hydra.inputs.places import Places
+from repro_hydra.inputs.places import START_FILE, Places
 
 
 @pytest.fixture
@@ -100,3 +101,12 @@ def test_many_files_become_the_folder_of_their_data_set() -> None:
     }
     wide = in_folders([f"/p/{n}.csv" for n in range(50)], never={"/p"})
     assert len(wide) == 50
+
+
+def test_an_environment_without_the_start_file_is_told_of_it(tmp_path: Path) -> None:
+    """By `doctor`, which also has the command; this environment has it, or its children would not be watched."""
+    assert list(about_inputs()) == []
+    (advice,) = about_inputs([str(tmp_path)])
+    assert advice.id == "inputs-start-file"
+    (tmp_path / START_FILE).touch()
+    assert list(about_inputs([str(tmp_path)])) == []
