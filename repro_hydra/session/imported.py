@@ -21,11 +21,13 @@ def import_folders(environ: Mapping[str, str]) -> dict[Path, str]:
     if "_pytest.config" in sys.modules:
         return {}
     by_variable = {_absolute(entry) for entry in environ.get("PYTHONPATH", "").split(os.pathsep) if entry}
-    own = Path(OURS).parent
+    own, interpreter = Path(OURS).parent, {sys.prefix, sys.base_prefix, sys.exec_prefix}
     found: dict[Path, str] = {}
     for entry in filter(None, sys.path):
         folder = _absolute(entry)
-        if folder != own and folder.is_dir() and is_users(f"{folder}{os.sep}module.py"):
+        if folder == own or any(folder.is_relative_to(prefix) for prefix in interpreter):
+            continue  # a console script has the interpreter's own bin folder there
+        if folder.is_dir() and is_users(f"{folder}{os.sep}module.py"):
             found.setdefault(folder, "PYTHONPATH" if folder in by_variable else "sys.path")
     for name, module in list(sys.modules.items()):
         mapping = getattr(module, "MAPPING", None) if name.startswith(_EDITABLE) else None
