@@ -13,7 +13,7 @@ from repro_hydra.record.manifest import digest_bytes
 from repro_hydra.record.paths import RECORD_DIR
 from repro_hydra.record.reproduction import Verification, VerifyFinding
 from repro_hydra.record.store import RecordError
-from repro_hydra.reproduce.checkout import CodeMissing, find_code, repositories
+from repro_hydra.reproduce.checkout import CodeMissing, find_code, find_one, repositories
 from repro_hydra.reproduce.inputs import changed_datasets, changed_inputs
 from repro_hydra.reproduce.inside import LeadsOut, read_inside
 from repro_hydra.reproduce.original import Original, read_original
@@ -118,13 +118,11 @@ def _unlisted(original: Original) -> list[str]:
 def _code(original: Original, surroundings: Surroundings) -> Iterator[VerifyFinding]:
     near = repositories([surroundings.here, original.dir], surroundings.environ)
     code = original.code
-    if (
-        trust_in(original, near, surroundings.environ).own
-        and code is not None
-        and code.repository is not None
-    ):
+    others = [] if code is None else code.others
+    if trust_in(original, near, surroundings.environ).own and code is not None:
         known = {location.top for location in near}
-        more = repositories([Path(code.repository)], surroundings.environ)
+        named = [Path(one.repository) for one in (code, *others) if one.repository is not None]
+        more = repositories(named, surroundings.environ)
         near = [*near, *(location for location in more if location.top not in known)]
     try:
         source = find_code(original, near, surroundings.environ)
@@ -132,6 +130,14 @@ def _code(original: Original, surroundings: Surroundings) -> Iterator[VerifyFind
         yield _finding("code", "blocks", str(error).removeprefix("code: "))
         return
     yield _finding("code", "harmless", f"can be had: {source.shown()}")
+    for other in others:
+        what = ", ".join(other.imported_by)
+        try:
+            source = find_one(other, original.code_files, near, surroundings.environ)
+        except CodeMissing as error:
+            yield _finding("code", "blocks", f"{what}: {str(error).removeprefix('code: ')}")
+        else:
+            yield _finding("code", "harmless", f"{what}: can be had: {source.shown()}")
     for path, reason in {} if code is None else code.not_captured.items():
         yield _finding("code", "may_change_bits", f"{path}: was never captured ({reason})")
 

@@ -130,6 +130,9 @@ def test_other_repositories_are_part_of_the_code(lab: Laboratory, tmp_path: Path
     lab.write("vendor/lib/inner.py", "IN = 5\n")
     outer.write("src/outer.py", "OUT = 5\n")
     lab.bitwise(run)
+    verified = lab.repro("verify", str(run)).ok().out
+    assert "PYTHONPATH: can be had: snapshot" in verified
+    assert "submodule vendor/lib: can be had: snapshot" in verified
     moved = lab.moved_away(run, tmp_path / "moved")
     for folder in (lab.top, outer.top):
         shutil.rmtree(folder)
