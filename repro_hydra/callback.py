@@ -32,7 +32,7 @@ from repro_hydra.session.check import (
 )
 from repro_hydra.session.claim import check_directory, reserve_stamped
 from repro_hydra.session.code import keep_code
-from repro_hydra.session.datasets import pin_data, register_new_data
+from repro_hydra.session.datasets import look_at_data, pin_data, register_new_data
 from repro_hydra.session.findings import Misuse, Refused, blockers, refusal, waive
 from repro_hydra.session.plan import Plan, options_from
 from repro_hydra.session.ranks import Meeting, NoRankZero, meeting
@@ -213,10 +213,15 @@ class ReproCallback(Callback):
         from repro_hydra.launcher.detached import refuse_unless_it_can_be_left
         from repro_hydra.launcher.door import SweepDoor
         from repro_hydra.launcher.frozen import without_repro
+        from repro_hydra.launcher.resuming import asked_again
 
         check_groups(config)
         refuse_unless_it_can_be_left(self.options, config)
         without_repro(config)
+        again = asked_again(os.environ)
+        if again is not None:
+            self._resume_sweep(config, again)
+            return
         directory, stamped = _output_directory(config, "hydra.sweep.dir")
         program = describe_program()
         checked = check_start(self.options, program, cwd=Path.cwd(), exclude=(directory,))
@@ -248,6 +253,24 @@ class ReproCallback(Callback):
             lock=checked.lock,
             findings=[*findings, *unregistered, *changed],
             created=created,
+        ).open()
+
+    def _resume_sweep(self, config: DictConfig, again: Any) -> None:
+        """Go on with a sweep: its code is the recorded one, so what lies in the work tree now is not looked at."""
+        from repro_hydra.launcher.resuming import ResumeDoor, code_of
+
+        set_value(config, "hydra.sweep.dir", again.sweep_dir)
+        data, found = look_at_data(self.options.data, Path.cwd())
+        data, changed = pin_data(data, Path.cwd())
+        ResumeDoor(
+            again,
+            options=self.options,
+            config=config,
+            program=describe_program(),
+            code=code_of(Path(again.sweep_dir)),
+            code_files={},
+            data=data,
+            findings=self._settle([*found, *changed], "the sweep"),
         ).open()
 
     # ------------------------------------------------------------------ common to both

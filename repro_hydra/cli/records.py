@@ -22,6 +22,7 @@ def add_commands(app: typer.Typer) -> None:
     app.command("reproduce")(reproduce_command)
     app.command("prune")(prune_command)
     app.command("export")(export_command)
+    app.command("resume")(resume_command)
     app.command("check", context_settings=_PASSED_ON)(check_command)
 
 
@@ -133,6 +134,21 @@ def reproduce_command(
             output=output,
             json=json,
         )
+
+
+def resume_command(
+    sweep: Annotated[str, typer.Argument(metavar="SWEEP", help="A sweep directory, or a sweep id.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say which jobs are meant.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Go on with a sweep that this user's key does not vouch for.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Submit again what failed, was lost or never ran, with the code and the configs that the sweep began with."""
+    from repro_hydra.cli import resume
+
+    with told_plainly("resume"):
+        resume.run(sweep, dry_run=dry_run, yes=yes, json=json)
 
 
 def check_command(

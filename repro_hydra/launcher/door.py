@@ -21,6 +21,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from repro_hydra.code.freeze import FreezeError
+from repro_hydra.code.frozen_tree import FrozenTree
 from repro_hydra.composed import env_set, select
 from repro_hydra.config import Mode, ReproConf
 from repro_hydra.groups import check_groups
@@ -42,6 +43,7 @@ from repro_hydra.record.paths import RunPaths, SweepPaths
 from repro_hydra.record.schema import ErrorInfo, Finding, RunRecord, SweepJob, SweepRecord
 from repro_hydra.record.store import RecordError, read, update, write_json
 from repro_hydra.record.times import utc_now
+from repro_hydra.record.vouch import user_key, vouch_sweep
 from repro_hydra.repeats.plain import BadRepeats, PlainRepeats, check_repeats
 from repro_hydra.seed import SeedError, choose_seeds
 from repro_hydra.session import capture, process
@@ -125,6 +127,7 @@ class SweepDoor:
             seed_key=options.seed.key,
             primary_metric=options.primary_metric,
             detached=not options.wait,
+            entry=self._plan.entry,
             snapshot=code.snapshot if code is not None else None,
             host=process.host(),
             pid=os.getpid(),
@@ -159,7 +162,7 @@ class SweepDoor:
             self.undo()
             self.close()
             raise
-        return _WatchedSweeper(sweeper, self)
+        return WatchedSweeper(sweeper, self)
 
     def _instantiate_launcher(
         self, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
@@ -186,7 +189,7 @@ class SweepDoor:
             elif self._isolates and str(target) == SLURM:
                 self._prepare_nodes(launcher)
         self._launcher = launcher
-        return _WatchedLauncher(launcher, self, loader, config)
+        return WatchedLauncher(launcher, self, loader, config)
 
     def _prepare_nodes(self, launcher: Any) -> None:
         """Put our lines into the batch script, after the user's own."""
@@ -208,7 +211,7 @@ class SweepDoor:
                     raise FreezeError(
                         "code.freeze: expected a snapshot to freeze, found that none could be kept"
                     )
-                frozen = freeze_sweep(code, options, self._plan.sweep)
+                frozen = self._freeze(code, self._plan.sweep)
             except FreezeError as error:
                 self._settle([not_frozen(str(error))])
             else:
@@ -218,6 +221,9 @@ class SweepDoor:
                 return
         remembered = remember_code(code, self._paths)
         self._plan = replace(self._plan, code_at_start=None if remembered is None else str(remembered))
+
+    def _freeze(self, code: CodeRecord, sweep: SweepPlace) -> FrozenTree:
+        return freeze_sweep(code, self._options.code, sweep)
 
     def _let_code_go(self) -> None:
         """The jobs that are to come, if any, need the copy no more: those that outlive this process do."""
@@ -273,14 +279,14 @@ class SweepDoor:
         loader: FrozenConfigLoader,
         config: DictConfig,
         job_overrides: Sequence[Sequence[str]],
-        first: int,
+        numbers: Sequence[int],
     ) -> None:
         """Compose, check and freeze a batch of jobs, and write them into ``sweep.json`` before they start."""
         findings: list[Finding] = []
         jobs: list[SweepJob] = []
         places: list[tuple[int, Path | None]] = []
         by_reference = self._start.program is not None
-        for number, overrides in enumerate(job_overrides, start=first):
+        for number, overrides in zip(numbers, job_overrides, strict=True):
             job_config = loader.compose(config, list(overrides))
             options = self._options_of(job_config)
             seed = self._seed_of(job_config, options, number)
@@ -293,7 +299,7 @@ class SweepDoor:
             directory = job_directory(job_config, number)
             places.append((number, directory))
             if directory is not None:
-                findings += check_directory(directory, stamped=False)
+                findings += self._check_place(directory)
             relative = None if directory is None else os.path.relpath(directory, self._paths.sweep_dir)
             jobs.append(
                 SweepJob(num=number, overrides=capture.redacted_argv(overrides), dir=relative, seed=seed)
@@ -301,7 +307,15 @@ class SweepDoor:
         findings += shared_directories(places)
         self._settle(findings)
         self._begin()
-        self._save(jobs=[*self._record.jobs, *jobs])
+        self._save(jobs=self._with(jobs))
+        self._save(vouch=vouch_sweep(self._paths, self._record, user_key(os.environ)))
+
+    def _check_place(self, directory: Path) -> list[Finding]:
+        return check_directory(directory, stamped=False)
+
+    def _with(self, jobs: Sequence[SweepJob]) -> list[SweepJob]:
+        """All jobs of the sweep, with `jobs` planned now."""
+        return [*self._record.jobs, *jobs]
 
     def repeats_for(self, config: DictConfig) -> PlainRepeats | None:
         """How each job is repeated; None where it is run once."""
@@ -364,6 +378,8 @@ class SweepDoor:
         if self._paths.sweep.exists():
             self._put_earlier_aside()
         self._paths.record.mkdir(parents=True, exist_ok=True)
+        if self._plan.code is not None:
+            write_json(self._paths.code, self._plan.code)
         KeptCode(self._plan.code, self._code_files).write_files(self._paths.record)
         try:
             capture.write_shared_environment(self._paths, capture.environment_of_this_process(self._options))
@@ -386,9 +402,9 @@ class SweepDoor:
         """Whether this process stays until the jobs have ended."""
         return self._options.wait
 
-    def note_submitted(self, ids: Sequence[str], first: int) -> None:
+    def note_submitted(self, ids: Sequence[str], numbers: Sequence[int]) -> None:
         """Keep what the cluster calls the jobs, so that they can be asked after without this process."""
-        names = dict(enumerate(ids, start=first))
+        names = dict(zip(numbers, ids, strict=True))
         jobs = [
             msgspec.structs.replace(job, job_id=names[job.num]) if job.num in names else job
             for job in self._record.jobs
@@ -396,9 +412,9 @@ class SweepDoor:
         arrays = [*self._record.slurm_job_ids, *(name.partition("_")[0] for name in ids)]
         self._save(jobs=jobs, slurm_job_ids=list(dict.fromkeys(arrays)) if self._on_slurm else [])
 
-    def note_results(self, results: Sequence[JobReturn], first: int) -> None:
+    def note_results(self, results: Sequence[JobReturn], numbers: Sequence[int]) -> None:
         """What became of a batch's jobs."""
-        ended: dict[int, JobReturn] = dict(enumerate(results, start=first))
+        ended: dict[int, JobReturn] = dict(zip(numbers, results, strict=False))
         jobs = []
         for job in self._record.jobs:
             result = ended.get(job.num)
@@ -447,17 +463,17 @@ class SweepDoor:
         say(f"sweep record {self._paths.record}; again with: repro-hydra aggregate {self._paths.sweep_dir}")
 
 
-class _WatchedSweeper:
+class WatchedSweeper:
     """The user's sweeper, with an end that is noticed also when jobs failed."""
 
     def __init__(self, inner: Any, door: SweepDoor) -> None:
-        self._inner = inner
+        self.inner = inner
         self._door = door
 
     def sweep(self, arguments: list[str]) -> Any:
         try:
             with terminating():
-                return self._inner.sweep(arguments)
+                return self.inner.sweep(arguments)
         except (Refused, Misuse) as error:
             self._door.undo()
             say(str(error))
@@ -466,14 +482,14 @@ class _WatchedSweeper:
             self._door.close()
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
+        return getattr(self.inner, name)
 
 
-class _WatchedLauncher(Launcher):
+class WatchedLauncher(Launcher):
     """The launcher that the sweeper sees: plans each batch, and notes what came of it."""
 
     def __init__(self, inner: Any, door: SweepDoor, loader: FrozenConfigLoader, config: DictConfig) -> None:
-        self._inner = inner
+        self.inner = inner
         self._door = door
         self._loader = loader
         self._config = config
@@ -487,30 +503,39 @@ class _WatchedLauncher(Launcher):
             return self._launch(job_overrides, initial_job_idx)
         try:
             jobs = repeats.expand(job_overrides)
-            return repeats.merge(self._launch(jobs, initial_job_idx * repeats.count))
+            results = self._launch(jobs, initial_job_idx * repeats.count)
+            return repeats.merge(results) if self._door.waits else results
         except BadRepeats as error:
             raise Misuse(str(error)) from None
 
     def _launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        self._door.plan_jobs(self._loader, self._config, job_overrides, initial_job_idx)
-        with self._submissions(job_overrides, initial_job_idx):
-            results: Sequence[JobReturn] = self._inner.launch(job_overrides, initial_job_idx=initial_job_idx)
-        self._door.note_results(results, initial_job_idx)
+        numbers = range(initial_job_idx, initial_job_idx + len(job_overrides))
+        self.plan(job_overrides, numbers)
+        with self.submissions(job_overrides, numbers, wait=self._door.waits).watched():
+            results: Sequence[JobReturn] = self.inner.launch(job_overrides, initial_job_idx=initial_job_idx)
+        self._door.note_results(results, numbers)
         return results
 
-    def _submissions(
-        self, job_overrides: Sequence[Sequence[str]], first: int
-    ) -> contextlib.AbstractContextManager[None]:
-        if self._config.hydra.launcher.get("_target_") not in SUBMITIT:
-            return contextlib.nullcontext()
+    def uses(self, targets: Sequence[str]) -> bool:
+        """Whether the launcher inside is one of these classes."""
+        return self._config.hydra.launcher.get("_target_") in targets
+
+    def plan(self, job_overrides: Sequence[Sequence[str]], numbers: Sequence[int]) -> None:
+        self._door.plan_jobs(self._loader, self._config, job_overrides, numbers)
+
+    def submissions(
+        self, job_overrides: Sequence[Sequence[str]], numbers: Sequence[int], *, wait: bool
+    ) -> Submissions:
+        """What stands between these jobs and submitit; does nothing for another launcher."""
         return Submissions(
-            lambda number: self._loader.load_sweep_config(self._config, list(job_overrides[number])),
-            lambda ids: self._door.note_submitted(ids, first),
-            wait=self._door.waits,
-        ).watched()
+            lambda index: self._loader.load_sweep_config(self._config, list(job_overrides[index])),
+            lambda ids: self._door.note_submitted(ids, numbers),
+            wait=wait,
+            applies=self.uses(SUBMITIT),
+        )
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
+        return getattr(self.inner, name)
 
 
 def _isolates_itself(target: str | None) -> bool:

@@ -42,14 +42,23 @@ class Submissions:
         Told the ids of the jobs as soon as they are submitted.
     wait : bool
         False gives stand-ins back at once instead of waiting for the jobs.
+    applies : bool
+        Whether the launcher uses submitit at all.
     """
 
     def __init__(
-        self, config_of: Callable[[int], DictConfig], note: Callable[[list[str]], None], *, wait: bool
+        self,
+        config_of: Callable[[int], DictConfig],
+        note: Callable[[list[str]], None],
+        *,
+        wait: bool,
+        applies: bool = True,
     ) -> None:
         self._config_of = config_of
         self._note = note
         self._wait = wait
+        self._applies = applies
+        self._jobs: list[Any] = []
         self._states: dict[str, slurm.JobState] = {}
         self._asked_at = float("-inf")
         self._pause_s = _ASK_FIRST_S
@@ -60,6 +69,9 @@ class Submissions:
     @contextmanager
     def watched(self) -> Iterator[None]:
         """Meanwhile submitit's executors hand their jobs to this object."""
+        if not self._applies:
+            yield
+            return
         import submitit as imported  # late: not everybody who sweeps uses it
 
         submissions = self
@@ -78,9 +90,15 @@ class Submissions:
 
     def taken(self, jobs: Sequence[Any]) -> list[_Collected]:
         """The jobs as the plugin is to see them."""
+        self._jobs = list(jobs)
         self._ids = [str(job.job_id) for job in jobs]
         self._note(self._ids)
         return [_Collected(job, number, self) for number, job in enumerate(jobs)]
+
+    def wait_for_all(self) -> list[JobReturn]:
+        """What became of the jobs, for which stand-ins were given at first."""
+        self._wait = True
+        return [self.collect(job, number) for number, job in enumerate(self._jobs)]
 
     # ------------------------------------------------------------------ what became of one job
 

@@ -124,6 +124,11 @@ class SweepPaths:
         return self.record / "sweep.json"
 
     @property
+    def code(self) -> Path:
+        """The code of all jobs, also of those that never began."""
+        return self.record / "code.json"
+
+    @property
     def patch(self) -> Path:
         return self.record / "code.patch"
 

@@ -182,5 +182,11 @@ class SweepRecord(Part, frozen=True, kw_only=True):
     slurm_job_ids: list[str] = []
     detached: bool = False
     """Nobody waits for its jobs: they end without this file being told."""
+    entry: dict[str, JSON] = {}
+    """How the script was started; see `RunRecord.entry`."""
+    resumed: list[dict[str, JSON]] = []
+    """When which of its jobs were submitted again."""
+    vouch: dict[str, str] = {}
+    """Of whose key, and over what would be executed to go on with it: see `vouch.vouch_sweep`."""
     jobs: list[SweepJob] = []
     findings: list[Finding] = []

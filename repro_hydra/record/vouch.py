@@ -17,8 +17,8 @@ import blake3
 import msgspec
 
 from repro_hydra.record.manifest import digest_file
-from repro_hydra.record.paths import RunPaths
-from repro_hydra.record.schema import SCHEMA, Part
+from repro_hydra.record.paths import RunPaths, SweepPaths
+from repro_hydra.record.schema import SCHEMA, Part, SweepRecord
 from repro_hydra.record.store import RecordError, read, write_json
 
 _KEY_BYTES = 32
@@ -86,6 +86,30 @@ def vouched(paths: RunPaths, key: bytes | None) -> Vouched:
         return "another key"
     expected = _mac(key, stated.run_id, files)
     return "this user" if secrets.compare_digest(expected, stated.mac) else "changed since"
+
+
+def vouch_sweep(paths: SweepPaths, record: SweepRecord, key: bytes | None) -> dict[str, str]:
+    """What `SweepRecord.vouch` holds: a keyed digest of what going on with the sweep would execute."""
+    if key is None:
+        return {}
+    return {"algorithm": "blake3-keyed", "key_id": _key_id(key), "mac": _sweep_mac(key, paths, record)}
+
+
+def sweep_vouched(paths: SweepPaths, record: SweepRecord, key: bytes | None) -> Vouched:
+    """Who vouches for what going on with this sweep would execute."""
+    if not record.vouch:
+        return "nobody"
+    if key is None or record.vouch.get("key_id") != _key_id(key):
+        return "another key"
+    expected = _sweep_mac(key, paths, record)
+    return "this user" if secrets.compare_digest(expected, record.vouch.get("mac", "")) else "changed since"
+
+
+def _sweep_mac(key: bytes, paths: SweepPaths, record: SweepRecord) -> str:
+    code = digest_file(paths.code) if paths.code.is_file() and not paths.code.is_symlink() else None
+    jobs = [[job.num, job.overrides, job.dir] for job in record.jobs]
+    executed = [record.sweep_id, record.argv, record.cwd, sorted(record.entry.items()), code, jobs]
+    return blake3.blake3(msgspec.json.encode(executed), key=key).hexdigest()
 
 
 def _files(paths: RunPaths) -> dict[str, str]:

@@ -1,0 +1,206 @@
+"""Going on with a sweep: the jobs that failed, were lost or never ran, with the code that the sweep began with.
+
+`repro-hydra resume` starts the sweep's own command again and says by a variable which jobs are meant. This door then
+launches those, into the same directories and the same ``sweep.json``, from a copy of the code as it was.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import MutableMapping, Sequence
+from dataclasses import replace
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from hydra.core.utils import JobReturn, JobStatus
+
+from repro_hydra.code.freeze import hold
+from repro_hydra.code.frozen_tree import FrozenTree
+from repro_hydra.launcher.door import SUBMITIT, SweepDoor, WatchedLauncher, WatchedSweeper
+from repro_hydra.launcher.freezing import freeze_sweep, frozen_place
+from repro_hydra.record.code import CodeRecord
+from repro_hydra.record.paths import SweepPaths
+from repro_hydra.record.schema import Finding, SweepJob, SweepRecord
+from repro_hydra.record.store import RecordError, read
+from repro_hydra.record.times import utc_now
+from repro_hydra.session import process
+from repro_hydra.session.findings import Misuse
+from repro_hydra.session.lock import Held, WriterLock
+from repro_hydra.session.plan import SweepPlace
+from repro_hydra.session.say import say
+
+VARIABLE = "REPRO_HYDRA_RESUME_SWEEP"
+"""Names the file that tells the sweep's command which jobs are meant; taken out before the jobs start."""
+
+
+class Again(msgspec.Struct, frozen=True, kw_only=True):
+    """What `repro-hydra resume` asks for."""
+
+    sweep_dir: str
+    numbers: list[int]
+
+
+def asked_again(environ: MutableMapping[str, str]) -> Again | None:
+    """What this process was told to go on with, once; None for a sweep of its own.
+
+    Raises
+    ------
+    Misuse
+        The file is not what `repro-hydra resume` writes.
+    """
+    path = environ.pop(VARIABLE, None)
+    if not path:
+        return None
+    try:
+        return msgspec.json.decode(Path(path).read_bytes(), type=Again)
+    except (OSError, msgspec.MsgspecError) as error:
+        raise Misuse(f"{VARIABLE}={path}: expected what `repro-hydra resume` wrote, found {error}") from None
+
+
+def code_of(sweep_dir: Path) -> CodeRecord | None:
+    """The code that the sweep began with; None where it was not captured.
+
+    Raises
+    ------
+    Misuse
+        The sweep's record cannot be read.
+    """
+    file = SweepPaths(sweep_dir).code
+    try:
+        return read(file, CodeRecord) if file.exists() else None
+    except RecordError as error:
+        raise Misuse(str(error)) from None
+
+
+class ResumeDoor(SweepDoor):
+    """The door of a sweep that goes on."""
+
+    def __init__(self, again: Again, **arguments: Any) -> None:
+        super().__init__(sweep_dir=Path(again.sweep_dir), **arguments)
+        self._numbers = again.numbers
+        self._lock = WriterLock(self._paths.sweep_dir, os.environ)
+        self._planned_again = False
+        try:
+            before = read(self._paths.sweep, SweepRecord)
+        except RecordError as error:
+            raise Misuse(str(error)) from None
+        self._plan = replace(
+            self._plan,
+            argv=before.argv,
+            cwd=before.cwd,
+            entry=before.entry,
+            sweep=SweepPlace(
+                sweep_id=before.sweep_id,
+                sweep_dir=again.sweep_dir,
+                host=process.host(),
+                pid=os.getpid(),
+                pid_started_at=process.started_at(),
+            ),
+        )
+        self._record = msgspec.structs.replace(
+            before,
+            ended_at=None,
+            detached=not self.waits,
+            host=process.host(),
+            pid=os.getpid(),
+            pid_started_at=process.started_at(),
+            resumed=[*before.resumed, {"at": utc_now(), "jobs": self._numbers, "argv": before.argv}],
+        )
+
+    def open(self) -> None:
+        """As `SweepDoor.open`, for the one process that goes on with the sweep.
+
+        Raises
+        ------
+        Misuse
+            Another one does.
+        """
+        try:
+            self._lock.acquire()
+        except Held as error:
+            raise Misuse(f"{error}: two processes cannot go on with the same sweep") from None
+        super().open()
+
+    def close(self) -> None:
+        """As `SweepDoor.close`."""
+        try:
+            super().close()
+        finally:
+            self._lock.release()
+
+    def undo(self) -> None:
+        """Nothing was made for the sweep: it was there before."""
+
+    def _instantiate_sweeper(self, **arguments: Any) -> Any:
+        sweeper: WatchedSweeper = super()._instantiate_sweeper(**arguments)
+        sweeper.inner = _Chosen(sweeper.inner, self, self._jobs_again())
+        return sweeper
+
+    def _jobs_again(self) -> list[SweepJob]:
+        return [job for job in self._record.jobs if job.num in self._numbers]
+
+    def _freeze(self, code: CodeRecord, sweep: SweepPlace) -> FrozenTree:
+        """The copy of the code: the one that is there still, for jobs that go on, or one made from the snapshot."""
+        assert code.repository is not None
+        folder = frozen_place(self._options.code.freeze_dir) / sweep.sweep_id
+        if not folder.is_dir():
+            return freeze_sweep(code, self._options.code, sweep)
+        top = os.path.realpath(code.repository)
+        real = os.path.realpath(folder)
+        frozen = FrozenTree(folder=real, tree=str(Path(real, Path(top).name or "code")), top=top)
+        hold(frozen, environ=os.environ)
+        return frozen
+
+    def _check_place(self, directory: Path) -> list[Finding]:
+        return []  # it is the job's own, whose earlier attempt lies there
+
+    def _begin(self) -> None:
+        self._paths.queue.mkdir(mode=0o700, exist_ok=True)
+
+    def _with(self, jobs: Sequence[SweepJob]) -> list[SweepJob]:
+        planned = {job.num: job for job in jobs}
+        return [planned.get(job.num, job) for job in self._record.jobs]
+
+
+class _Chosen:
+    """In place of the sweeper: launches the jobs that are meant, each under its own number."""
+
+    def __init__(self, sweeper: Any, door: ResumeDoor, jobs: list[SweepJob]) -> None:
+        self._launcher: WatchedLauncher = sweeper.launcher
+        self._door = door
+        self._jobs = jobs
+
+    def sweep(self, _arguments: list[str]) -> list[JobReturn]:
+        """Launch them; a launcher numbers its jobs by itself, so those with numbers in a row go together."""
+        launcher = self._launcher
+        overrides = {job.num: list(job.overrides) for job in self._jobs}
+        numbers = sorted(overrides)
+        launcher.plan([overrides[number] for number in numbers], numbers)
+        runs = [
+            [number for _, number in group]
+            for _, group in groupby(enumerate(numbers), lambda pair: pair[1] - pair[0])
+        ]
+        submitted = [self._launch(launcher, run, overrides) for run in runs]
+        results: list[JobReturn] = []
+        for run, (given, wait) in zip(runs, submitted, strict=True):
+            ended = given if wait is None or not self._door.waits else wait()
+            self._door.note_results(ended, run)
+            results += ended
+        failed = [one for one in results if one.status is JobStatus.FAILED]
+        for one in failed:
+            say(f"{' '.join(one.overrides or [])}: {type(one._return_value).__name__}: {one._return_value}")
+        if failed:
+            raise SystemExit(1)
+        return results
+
+    def _launch(
+        self, launcher: WatchedLauncher, run: list[int], overrides: dict[int, list[str]]
+    ) -> tuple[list[JobReturn], Any]:
+        """Hand over the jobs of `run`; what they gave, and for jobs of a cluster how to wait for that."""
+        batch = [overrides[number] for number in run]
+        submissions = launcher.submissions(batch, run, wait=False)
+        with submissions.watched():
+            given = list(launcher.inner.launch(batch, initial_job_idx=run[0]))
+        return given, submissions.wait_for_all if launcher.uses(SUBMITIT) else None
