@@ -17,6 +17,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from repro_hydra.checkpoint.preemption import Preempted
 from repro_hydra.record.paths import RunPaths
 from repro_hydra.record.schema import ErrorInfo
 from repro_hydra.record.store import RecordError, update
@@ -31,10 +32,12 @@ TAKEN_BACK_BY = (signal.SIGTERM, signal.SIGUSR2)
 def requeued_when_taken_back(run_dir: str) -> Iterator[None]:
     """Around a job in submitit's process: unwind it at the first of `TAKEN_BACK_BY`, then requeue it.
 
+    Within `repro_hydra.resumable` the signal makes a checkpoint first, and `Preempted` comes out of the task.
+
     Raises
     ------
-    Terminated
-        After SIGTERM: this process is to end.
+    Terminated, Preempted
+        This process is to end; Slurm has been asked for another attempt, or makes one by itself.
     submitit.core.utils.UncompletedJobError
         Submitit does not queue the job again, and says why (it has timed out too many times).
     """
@@ -44,9 +47,9 @@ def requeued_when_taken_back(run_dir: str) -> Iterator[None]:
         signal.signal(signum, take)
     try:
         yield
-    except Terminated as error:
-        requeue = submitits[error.signum] if error.signum == signal.SIGUSR2 else None
-        if not callable(requeue):
+    except (Terminated, Preempted) as error:
+        requeue = submitits[signal.SIGUSR2]
+        if _name_of(error) != "SIGUSR2" or not callable(requeue):
             raise
         _requeue(requeue, error, run_dir)
     finally:
@@ -70,10 +73,14 @@ def _take_once() -> Callable[[int, FrameType | None], None]:
     return take
 
 
-def _requeue(requeue: Callable[[int, None], None], error: Terminated, run_dir: str) -> None:
+def _name_of(error: Terminated | Preempted) -> str:
+    return error.reason if isinstance(error, Preempted) else signal.Signals(error.signum).name
+
+
+def _requeue(requeue: Callable[[int, None], None], error: SystemExit, run_dir: str) -> None:
     """Have submitit queue the job again; it leaves by SystemExit once it has."""
     try:
-        requeue(error.signum, None)
+        requeue(signal.SIGUSR2, None)
     except SystemExit:
         raise error from None
     except Exception as refusal:

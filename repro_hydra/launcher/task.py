@@ -113,13 +113,14 @@ class IsolatedTask:
         self.launch = launch
 
     def __call__(self, config: DictConfig) -> Any:
+        from repro_hydra.checkpoint.preemption import Preempted
         from repro_hydra.session.ending import Terminated
 
         hydra: Any = HydraConfig.get()
         num = OmegaConf.select(hydra, "job.num", throw_on_missing=False)
         try:
             value = self._run(config)
-        except Terminated:
+        except (Terminated, Preempted):
             raise  # this worker itself is to end: its job may be queued again
         except BaseException:
             self._ended(num)
@@ -128,6 +129,7 @@ class IsolatedTask:
         return value
 
     def _run(self, config: DictConfig) -> Any:
+        from repro_hydra.checkpoint.preemption import Preempted
         from repro_hydra.launcher.in_place import is_the_jobs_own, run_in_this_process
         from repro_hydra.launcher.spec import JobExited
         from repro_hydra.launcher.worker import run_in_own_process
@@ -139,7 +141,7 @@ class IsolatedTask:
             if is_the_jobs_own(self.launch):
                 return run_in_this_process(recorded, self.launch, config)
             return run_in_own_process(recorded, self.launch, config, dict(os.environ))
-        except Terminated:
+        except (Terminated, Preempted):
             raise
         except (SystemExit, KeyboardInterrupt) as error:
             raise JobExited(f"{type(error).__name__}: {error}") from error

@@ -1,0 +1,215 @@
+"""Jobs that are disturbed at random steps, in all the ways that a cluster has, and what they must leave."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from doors_project import Project, load, wait_until
+from slurm_cluster import Cluster
+
+STEPS = 14
+SCRIPT = """\
+import time
+from pathlib import Path
+
+import hydra
+import numpy as np
+from hydra.core.hydra_config import HydraConfig
+
+import repro_hydra
+
+
+@hydra.main(version_base=None, config_path="conf", config_name="config")
+def main(cfg):
+    rng = np.random.default_rng(cfg.seed)
+    weights = [0.0] * 16
+    losses = []
+    with repro_hydra.resumable(rng, weights=weights, every_steps=3) as state:
+        for step in state.steps(cfg.steps):
+            noise = rng.standard_normal(16) + np.random.rand()
+            weights[:] = [float(0.9 * w + x) for w, x in zip(weights, noise)]
+            losses.append(sum(w * w for w in weights))
+            repro_hydra.log_metrics({"loss": losses[-1]}, step=step)
+            time.sleep(cfg.pause)
+    out = Path(HydraConfig.get().runtime.output_dir)
+    np.save(out / "weights.npy", np.array(weights))
+    return {"loss": losses[-1], "sum": float(np.sum(losses)), "steps": len(losses)}
+
+
+if __name__ == "__main__":
+    main()
+"""
+CONFIG = f"seed: 0\nsteps: {STEPS}\npause: 0.25\n"
+KINDS = ("usr2", "time limit", "preempted", "scancel", "node dies", "node's daemons die")
+
+
+@dataclass(frozen=True)
+class EndState:
+    """What must be equal, bit for bit."""
+
+    result: Any
+    metrics: list[Any]
+    weights: bytes
+
+
+@dataclass
+class Disturbed:
+    """What one round did and found."""
+
+    planned: dict[int, tuple[str, int]]
+    """Job to kind and step."""
+    done: dict[int, int] = field(default_factory=dict)
+    """Job to the step at which it was struck."""
+    restarts: dict[int, list[Any]] = field(default_factory=dict)
+
+
+def end_state(run: Path) -> EndState:
+    lines = [json.loads(line) for line in (run / ".repro" / "metrics.jsonl").read_text().splitlines()]
+    for line in lines:
+        del line["time"]
+    return EndState(load(run, "result"), lines, (run / "weights.npy").read_bytes())
+
+
+def undisturbed(project: Project, seeds: range) -> dict[int, EndState]:
+    """The same jobs at home, where nobody disturbs them."""
+    home = ["hydra.sweep.dir=undisturbed", f"seed=range({seeds.start},{seeds.stop})", "pause=0"]
+    project.run("-m", "+repro=strict", "hydra/launcher=repro", "hydra.launcher.n_jobs=2", *home).ok()
+    return {seed: end_state(project.top / "undisturbed" / str(n)) for n, seed in enumerate(seeds)}
+
+
+class Round:
+    """One sweep whose jobs are disturbed, each once at least."""
+
+    def __init__(
+        self, project: Project, cluster: Cluster, kinds: list[str], random: Random, name: str
+    ) -> None:
+        self.project, self.cluster, self.name = project, cluster, name
+        self.plan = {number: (kind, random.randrange(1, STEPS - 2)) for number, kind in enumerate(kinds)}
+        self.found = Disturbed(self.plan)
+        self.sweep = project.top / name
+        self.alone = threading.Lock()  # what happens to a node happens to it once at a time
+
+    def run(self, seeds: range) -> Disturbed:
+        """Submit, disturb, wait; then go on with what was cancelled."""
+        command = self.project.command(
+            "-m",
+            "+repro=strict",
+            "hydra/launcher=submitit_slurm",
+            "hydra.launcher.partition=low",
+            "hydra.launcher.max_num_timeout=9",
+            f"hydra.sweep.dir={self.name}",
+            f"seed=range({seeds.start},{seeds.stop})",
+        )
+        with (
+            subprocess.Popen(
+                command,
+                cwd=self.project.top,
+                env=self.project.environment,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            ) as submitter,
+            self._disturbing(),
+        ):
+            out, _ = submitter.communicate(timeout=420)
+        cancelled = [number for number, (kind, _) in self.plan.items() if kind == "scancel"]
+        assert submitter.returncode == (1 if cancelled else 0), out
+        for number in cancelled:
+            run = load(self.sweep / str(number), "run")
+            assert run["status"] == "preempted", run  # truly told, and not completed
+        if cancelled:
+            done = subprocess.run(
+                [sys.executable, "-m", "repro_hydra", "resume", "--json", str(self.sweep)],
+                cwd=self.project.top,
+                env=self.project.environment,
+                capture_output=True,
+                text=True,
+                timeout=300,
+            )
+            assert done.returncode == 0, done.stdout + done.stderr
+            assert json.loads(done.stdout)["again"] == cancelled
+        for number in self.plan:
+            self.found.restarts[number] = load(self.sweep / str(number), "run")["restarts"]
+        return self.found
+
+    @contextlib.contextmanager
+    def _disturbing(self) -> Iterator[None]:
+        errors: list[BaseException] = []
+
+        def guarded(number: int) -> None:
+            try:
+                self._disturb(number)
+            except BaseException as error:  # noqa: BLE001 (told in the test's own thread)
+                errors.append(error)
+
+        threads = [threading.Thread(target=guarded, args=(number,)) for number in self.plan]
+        for thread in threads:
+            thread.start()
+        yield
+        for thread in threads:
+            thread.join(timeout=60)
+        assert not errors, errors
+
+    def _disturb(self, number: int) -> None:
+        kind, step = self.plan[number]
+        wait_until(lambda: self._steps(number) > step, 300)
+        job = next(job["job_id"] for job in load(self.sweep, "sweep")["jobs"] if job["num"] == number)
+        strike: Callable[[str], None] = {
+            "usr2": lambda job: self.cluster.signal(job, "USR2"),
+            "time limit": self._time_limit,
+            "preempted": self._preempt,
+            "scancel": self.cluster.cancel,
+            "node dies": lambda job: self._kill_node(job, with_tasks=True),
+            "node's daemons die": lambda job: self._kill_node(job, with_tasks=False),
+        }[kind]
+        with self.alone:
+            self.found.done[number] = self._steps(number) - 1
+            strike(job)
+
+    def _steps(self, number: int) -> int:
+        try:
+            return len((self.sweep / str(number) / ".repro" / "metrics.jsonl").read_text().splitlines())
+        except FileNotFoundError:
+            return 0
+
+    # ------------------------------------------------------------------ the ways
+
+    def _state(self, job: str) -> str:
+        return self.cluster.ask("squeue", "--noheader", "--states=all", f"--jobs={job}", "--format=%T")
+
+    def _time_limit(self, job: str) -> None:
+        """Its time is nearly over, which Slurm tells it; the next attempt has time again."""
+        raw = self.cluster.ask("squeue", "--noheader", f"--jobs={job}", "--format=%A")
+        self.cluster.ask("scontrol", "update", f"JobId={raw}", "TimeLimit=1")
+        wait_until(lambda: self._state(job) != "RUNNING", 60)
+        if self._state(job) == "PENDING":
+            self.cluster.ask("scontrol", "update", f"JobId={raw}", "TimeLimit=60")
+
+    def _preempt(self, job: str) -> None:
+        """Somebody else's job of a better partition takes the whole node."""
+        node = self.cluster.ask("squeue", "--noheader", f"--jobs={job}", "--format=%N")
+        if node:
+            out = ["--output=/dev/null", "--partition=main", "--exclusive", f"--nodelist={node}"]
+            other = self.cluster.ask("sbatch", "--parsable", *out, "--wrap=sleep 1")
+            wait_until(lambda: self._state(other) == "COMPLETED", 120)
+
+    def _kill_node(self, job: str, *, with_tasks: bool) -> None:
+        node = self.cluster.ask("squeue", "--noheader", f"--jobs={job}", "--format=%N")
+        if node:
+            self.cluster.kill_node(node, with_tasks=with_tasks)
+            wait_until(lambda: "down" in self.cluster.ask("sinfo", "-h", "-n", node, "-o", "%T"), 120)
+            self.cluster.repair()
+
+
+def all_disturbed(found: Disturbed) -> int:
+    """How many jobs were struck while they ran."""
+    return sum(bool(restarts) for restarts in found.restarts.values())
