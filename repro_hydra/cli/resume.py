@@ -28,6 +28,12 @@ from repro_hydra.sweep.table import Column, clean, lay_out
 
 _COLUMNS = (Column("job", right=True), Column("status"), Column("now"), Column("overrides"), Column("reason"))
 
+_WHO = {
+    "another key": "another's",
+    "nobody": "that nobody does",
+    "changed since": "that they were changed since",
+}
+
 
 def run(reference: str, *, dry_run: bool, yes: bool, json: bool) -> None:
     """The command."""
@@ -107,7 +113,7 @@ def _refuse_unless_possible(
     who = sweep_vouched(paths, sweep, user_key(os.environ))
     if who != "this user" and not yes:
         raise UserError(
-            f"not run: its command and jobs are vouched for by {who}, not by this user's key. If you trust them and "
+            f"not run: expected this user's key to vouch for its command and jobs, found {_WHO[who]}. If you trust them and "
             f"the code behind them: repro-hydra resume --yes {reference}"
         )
 

@@ -20,6 +20,19 @@ MEANINGS = {
     NO_PYTHON: "the node has no such Python: the environment must lie on a file system that all nodes share",
 }
 
+_AGAIN = r"""
+repro_again() {
+  local status=$? job
+  [ $status != 0 ] && job=$(scontrol --oneliner show job "$SLURM_JOB_ID") || return 0
+  case $job in *JobState=RUNNING*) ;; *) return 0 ;; esac
+  case $status:$job in 140:* | *" PreemptTime="[0-9]*) scontrol requeue "$SLURM_JOB_ID" ;; esac
+}
+[ -n "$(trap -p EXIT)" ] || trap repro_again EXIT
+""".strip().splitlines()
+"""At the script's end, whatever became of Python: queue a job again that was preempted, and ended in its grace time
+(Slurm itself only requeues what it has to kill), or that USR2 (128 + 12) ended before anybody listened. One that was
+cancelled, or is requeued already, does not count as running."""
+
 _REFUSE = 'repro_refuse() { echo "repro: node ${SLURMD_NODENAME:-$(hostname)}: $2" >&2; exit "$1"; }'
 
 
@@ -35,6 +48,7 @@ def setup_lines(required: Mapping[str, str], sweep_dir: Path, python: str, cwd: 
     record = shlex.quote(str(SweepPaths(sweep_dir).sweep))
     return [
         *exports,
+        *_AGAIN,
         _REFUSE,
         f"[ -f {record} ] && [ -d {shlex.quote(cwd)} ] || repro_refuse {NOT_SHARED} "
         + shlex.quote(f"{sweep_dir} or {cwd} is not there: {MEANINGS[NOT_SHARED]}"),

@@ -3,8 +3,10 @@
 Submitit's own handlers requeue from within the signal, whatever the task is at. Here the signal unwinds the task first,
 so that a checkpoint is made and the record says how it ended; then submitit requeues as it would have.
 
-SIGUSR2 comes ahead of a time limit or by hand, and submitit asks Slurm to queue the job again. SIGTERM comes with the
-preemption of a partition (Slurm queues the job again by itself) and with ``scancel`` (it does not).
+SIGUSR2 comes ahead of a time limit or by hand, and submitit asks Slurm to queue the job again. SIGTERM comes with
+``scancel``, which is final, and with the preemption of a partition: Slurm queues a job again that it has to kill at the
+end of the grace time, but takes one that ends by itself before for finished. So the batch script says it to Slurm
+(`repro_hydra.launcher.batch_script`).
 """
 
 from __future__ import annotations
@@ -49,9 +51,9 @@ def requeued_when_taken_back(run_dir: str) -> Iterator[None]:
         yield
     except (Terminated, Preempted) as error:
         requeue = submitits[signal.SIGUSR2]
-        if _name_of(error) != "SIGUSR2" or not callable(requeue):
-            raise
-        _requeue(requeue, error, run_dir)
+        if _name_of(error) == "SIGUSR2" and callable(requeue):
+            _requeue(requeue, error, run_dir)
+        raise
     finally:
         for taken_back_by, handler in submitits.items():
             signal.signal(taken_back_by, handler)

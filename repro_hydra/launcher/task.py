@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import subprocess
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -140,13 +141,22 @@ class IsolatedTask:
         try:
             if is_the_jobs_own(self.launch):
                 return run_in_this_process(recorded, self.launch, config)
-            return run_in_own_process(recorded, self.launch, config, dict(os.environ))
+            with self._taken_back():
+                return run_in_own_process(recorded, self.launch, config, dict(os.environ))
         except (Terminated, Preempted):
             raise
         except (SystemExit, KeyboardInterrupt) as error:
             raise JobExited(f"{type(error).__name__}: {error}") from error
         finally:
             close_log_files()
+
+    def _taken_back(self) -> AbstractContextManager[None]:
+        """A job in a process of its own, below submitit's on a cluster, is requeued as one in submitit's is."""
+        if os.environ.get("SUBMITIT_EXECUTOR") != "slurm":
+            return nullcontext()
+        from repro_hydra.launcher.preemption import requeued_when_taken_back
+
+        return requeued_when_taken_back(HydraConfig.get().runtime.output_dir)
 
     def _ended(self, num: Any) -> None:
         """On a cluster, where jobs may outlive their sweep, the last one clears up."""

@@ -25,6 +25,9 @@ class Terminated(SystemExit):
         super().__init__(128 + signum)
         self.signum = signum
 
+    def __reduce__(self) -> tuple[type[Terminated], tuple[int]]:
+        return type(self), (self.signum,)  # it travels from a job's process to its worker
+
 
 @contextmanager
 def terminating() -> Iterator[None]:

@@ -489,7 +489,7 @@ class Session:
         duration_s = earlier_s(self.run) + time.perf_counter() - self._clock
         if error is not None:
             self._name_refused_operator(error)
-        if self._repeating:
+        if self._repeating and ending(error)[0] == "completed":  # else it was interrupted on its way there
             self._findings.append(_never_reached())
         self._keep("determinism", self._watch.probe_exit)
         self._findings += self._watch.change_findings()

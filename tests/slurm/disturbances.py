@@ -7,7 +7,7 @@ import json
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -26,6 +26,14 @@ import numpy as np
 from hydra.core.hydra_config import HydraConfig
 
 import repro_hydra
+from repro_hydra.checkpoint import preemption
+
+
+def hold(cfg, step):
+    # A step that takes as long as the test wants it to: until its gate is open, or somebody wants the machine.
+    gate = Path(cfg.gates, str(cfg.seed))
+    while cfg.gates and step == cfg.holds[cfg.seed] and not gate.exists() and preemption.requested() is None:
+        time.sleep(0.02)
 
 
 @hydra.main(version_base=None, config_path="conf", config_name="config")
@@ -35,11 +43,11 @@ def main(cfg):
     losses = []
     with repro_hydra.resumable(rng, weights=weights, every_steps=3) as state:
         for step in state.steps(cfg.steps):
+            hold(cfg, step)
             noise = rng.standard_normal(16) + np.random.rand()
             weights[:] = [float(0.9 * w + x) for w, x in zip(weights, noise)]
             losses.append(sum(w * w for w in weights))
             repro_hydra.log_metrics({"loss": losses[-1]}, step=step)
-            time.sleep(cfg.pause)
     out = Path(HydraConfig.get().runtime.output_dir)
     np.save(out / "weights.npy", np.array(weights))
     return {"loss": losses[-1], "sum": float(np.sum(losses)), "steps": len(losses)}
@@ -48,8 +56,11 @@ def main(cfg):
 if __name__ == "__main__":
     main()
 """
-CONFIG = f"seed: 0\nsteps: {STEPS}\npause: 0.25\n"
+CONFIG = f"seed: 0\nsteps: {STEPS}\ngates: ''\nholds: []\n"
 KINDS = ("usr2", "time limit", "preempted", "scancel", "node dies", "node's daemons die")
+
+
+STRIKES_A_JOB = ("usr2", "time limit", "scancel")
 
 
 @dataclass(frozen=True)
@@ -81,7 +92,7 @@ def end_state(run: Path) -> EndState:
 
 def undisturbed(project: Project, seeds: range) -> dict[int, EndState]:
     """The same jobs at home, where nobody disturbs them."""
-    home = ["hydra.sweep.dir=undisturbed", f"seed=range({seeds.start},{seeds.stop})", "pause=0"]
+    home = ["hydra.sweep.dir=undisturbed", f"seed=range({seeds.start},{seeds.stop})"]
     project.run("-m", "+repro=strict", "hydra/launcher=repro", "hydra.launcher.n_jobs=2", *home).ok()
     return {seed: end_state(project.top / "undisturbed" / str(n)) for n, seed in enumerate(seeds)}
 
@@ -96,7 +107,8 @@ class Round:
         self.plan = {number: (kind, random.randrange(1, STEPS - 2)) for number, kind in enumerate(kinds)}
         self.found = Disturbed(self.plan)
         self.sweep = project.top / name
-        self.alone = threading.Lock()  # what happens to a node happens to it once at a time
+        self.gates = project.top / "outputs" / f"gates-{name}"
+        self.gates.mkdir(parents=True)
 
     def run(self, seeds: range) -> Disturbed:
         """Submit, disturb, wait; then go on with what was cancelled."""
@@ -108,6 +120,8 @@ class Round:
             "hydra.launcher.max_num_timeout=9",
             f"hydra.sweep.dir={self.name}",
             f"seed=range({seeds.start},{seeds.stop})",
+            f"gates={self.gates}",
+            f"holds={[step for _, step in self.plan.values()]}".replace(" ", ""),
         )
         with (
             subprocess.Popen(
@@ -125,7 +139,7 @@ class Round:
         assert submitter.returncode == (1 if cancelled else 0), out
         for number in cancelled:
             run = load(self.sweep / str(number), "run")
-            assert run["status"] == "preempted", run  # truly told, and not completed
+            assert run["status"] in ("preempted", "failed"), run  # truly told, and not completed
         if cancelled:
             done = subprocess.run(
                 [sys.executable, "-m", "repro_hydra", "resume", "--json", str(self.sweep)],
@@ -145,35 +159,55 @@ class Round:
     def _disturbing(self) -> Iterator[None]:
         errors: list[BaseException] = []
 
-        def guarded(number: int) -> None:
+        def guarded(numbers: list[int]) -> None:
             try:
-                self._disturb(number)
+                for number in numbers:
+                    self._disturb(number)
             except BaseException as error:  # noqa: BLE001 (told in the test's own thread)
                 errors.append(error)
 
-        threads = [threading.Thread(target=guarded, args=(number,)) for number in self.plan]
-        for thread in threads:
-            thread.start()
+        def disturb() -> None:
+            # First what happens to a job alone, to all at once; then what happens to a node, one after another.
+            alone = [number for number, (kind, _) in self.plan.items() if kind in STRIKES_A_JOB]
+            threads = [threading.Thread(target=guarded, args=([number],)) for number in alone]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            guarded([number for number in self.plan if number not in alone])
+
+        thread = threading.Thread(target=disturb)
+        thread.start()
         yield
-        for thread in threads:
-            thread.join(timeout=60)
+        thread.join(timeout=60)
         assert not errors, errors
 
     def _disturb(self, number: int) -> None:
         kind, step = self.plan[number]
-        wait_until(lambda: self._steps(number) > step, 300)
+        wait_until(lambda: self._steps(number) == step, 300)
         job = next(job["job_id"] for job in load(self.sweep, "sweep")["jobs"] if job["num"] == number)
-        strike: Callable[[str], None] = {
-            "usr2": lambda job: self.cluster.signal(job, "USR2"),
-            "time limit": self._time_limit,
-            "preempted": self._preempt,
-            "scancel": self.cluster.cancel,
-            "node dies": lambda job: self._kill_node(job, with_tasks=True),
-            "node's daemons die": lambda job: self._kill_node(job, with_tasks=False),
-        }[kind]
-        with self.alone:
-            self.found.done[number] = self._steps(number) - 1
-            strike(job)
+        self.found.done[number] = step
+        if kind in ("usr2", "scancel"):
+            self.cluster.signal(job, "USR2") if kind == "usr2" else self.cluster.cancel(job)
+            wait_until(lambda: self._state(job) != "RUNNING", 120)
+        elif kind == "time limit":
+            self._time_limit(job)
+        else:
+            self._strike_node(kind, job, number)
+        (self.gates / str(number)).touch()
+
+    def _strike_node(self, kind: str, job: str, number: int) -> None:
+        node = self.cluster.ask("squeue", "--noheader", f"--jobs={job}", "--format=%N")
+        if not node:
+            return  # another strike has hit that node: this job is on its way back already
+        if kind == "preempted":
+            self._preempt(node)
+        else:
+            before = len(load(self.sweep / str(number), "run")["restarts"])
+            self.cluster.kill_node(node, with_tasks=kind == "node dies")
+            # Orphans stay at their gates until the next attempt is there, which must see them off.
+            wait_until(lambda: len(load(self.sweep / str(number), "run")["restarts"]) > before, 120)
+            self.cluster.repair()
 
     def _steps(self, number: int) -> int:
         try:
@@ -194,22 +228,8 @@ class Round:
         if self._state(job) == "PENDING":
             self.cluster.ask("scontrol", "update", f"JobId={raw}", "TimeLimit=60")
 
-    def _preempt(self, job: str) -> None:
+    def _preempt(self, node: str) -> None:
         """Somebody else's job of a better partition takes the whole node."""
-        node = self.cluster.ask("squeue", "--noheader", f"--jobs={job}", "--format=%N")
-        if node:
-            out = ["--output=/dev/null", "--partition=main", "--exclusive", f"--nodelist={node}"]
-            other = self.cluster.ask("sbatch", "--parsable", *out, "--wrap=sleep 1")
-            wait_until(lambda: self._state(other) == "COMPLETED", 120)
-
-    def _kill_node(self, job: str, *, with_tasks: bool) -> None:
-        node = self.cluster.ask("squeue", "--noheader", f"--jobs={job}", "--format=%N")
-        if node:
-            self.cluster.kill_node(node, with_tasks=with_tasks)
-            wait_until(lambda: "down" in self.cluster.ask("sinfo", "-h", "-n", node, "-o", "%T"), 120)
-            self.cluster.repair()
-
-
-def all_disturbed(found: Disturbed) -> int:
-    """How many jobs were struck while they ran."""
-    return sum(bool(restarts) for restarts in found.restarts.values())
+        out = ["--output=/dev/null", "--partition=main", "--exclusive", f"--nodelist={node}"]
+        other = self.cluster.ask("sbatch", "--parsable", *out, "--wrap=sleep 1")
+        wait_until(lambda: self._state(other) == "COMPLETED", 120)

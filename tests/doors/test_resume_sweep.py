@@ -1,0 +1,107 @@
+"""`repro-hydra resume`: only what failed or never ran, with the code that the sweep began with."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from doors_project import Project, load, result
+
+SCRIPT = """\
+from pathlib import Path
+
+import hydra
+import numpy as np
+
+FACTOR = 1
+
+
+@hydra.main(version_base=None, config_path="conf", config_name="config")
+def main(cfg):
+    if cfg.seed in (1, 3) and not Path(cfg.gate).exists():
+        raise ValueError("the gate is shut")
+    return FACTOR * cfg.lr * float(np.random.rand())
+
+
+if __name__ == "__main__":
+    main()
+"""
+
+
+def resume(project: Project, sweep: Path, *more: str) -> tuple[int, Any, str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "repro_hydra", "resume", "--json", str(sweep), *more],
+        cwd=project.top.parent,
+        env=project.environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert "Traceback" not in done.stderr or "the gate is shut" in done.stderr, done.stderr
+    return done.returncode, json.loads(done.stdout) if done.stdout else None, done.stderr
+
+
+def test_only_what_failed_with_the_frozen_code(project: Project) -> None:
+    """Jobs that completed are left alone; the others run as they would have, whatever was edited since."""
+    gate = project.top.parent / "gate"
+    project.holding(SCRIPT, f"seed: 1\nlr: 0.5\ngate: {gate}\n")
+    assert project.run("-m", "+repro=strict", "seed=range(5)").code == 1
+    sweep = project.sweep()
+    before = {number: load(sweep / str(number), "run") for number in range(5)}
+    for path, old, new in (
+        ("train.py", "FACTOR = 1", "FACTOR = 99"),
+        ("conf/config.yaml", "lr: 0.5", "lr: 99"),
+    ):
+        project.write(path, (project.top / path).read_text().replace(old, new))
+
+    code, told, _ = resume(project, sweep, "--dry-run")
+    assert (code, told["again"]) == (1, [1, 3])
+    code, told, _ = resume(project, sweep)
+    assert (code, told["ok"], told["again"]) == (1, False, [1, 3])  # the gate is still shut
+    gate.touch()
+    code, told, text = resume(project, sweep)
+    assert (code, told["ok"], told["again"]) == (0, True, [1, 3]), text
+    assert [job["status"] for job in told["jobs"]] == ["completed"] * 5
+    assert [job["before"] for job in told["jobs"]] == [
+        "completed",
+        "failed",
+        "completed",
+        "failed",
+        "completed",
+    ]
+    assert "5 of 5" in text  # the table
+    code, told, _ = resume(project, sweep)
+    assert (code, told["again"]) == (0, [])
+
+    project.git("checkout", "-q", ".")
+    project.run("+repro=strict", "seed=3", "hydra.run.dir=alone").ok()
+    assert result(sweep / "3") == result(project.top / "alone")
+    after = {number: load(sweep / str(number), "run") for number in range(5)}
+    assert all(after[number] == before[number] for number in (0, 2, 4))
+    assert after[1]["run_id"] == before[1]["run_id"]
+    assert [restart["status"] for restart in after[1]["restarts"]] == ["failed", "failed"]
+    record = load(sweep, "sweep")
+    assert record["sweep_id"] == before[0]["sweep"]["id"]
+    assert [job["status"] for job in record["jobs"]] == ["completed"] * 5
+    assert [entry["jobs"] for entry in record["resumed"]] == [[1, 3], [1, 3]]
+
+
+def test_what_is_not_resumed(project: Project) -> None:
+    """A sweep that somebody changed is not run unasked, a run is no sweep, and nothing is started for either."""
+    project.holding(SCRIPT, f"seed: 1\nlr: 0.5\ngate: {project.top.parent / 'gate'}\n")
+    project.run("-m", "+repro=strict", "seed=1,2")
+    sweep = project.sweep()
+    file = sweep / ".repro" / "sweep.json"
+    honest = file.read_text()
+    file.write_text(honest.replace('"seed=1"', '"seed=2"'))
+    code, told, text = resume(project, sweep)
+    assert (code, told) == (2, None)
+    assert "they were changed since" in text
+    assert "--yes" in text
+    file.write_text(honest)
+    code, told, text = resume(project, sweep / "0")
+    assert (code, told) == (2, None)
+    assert "expected a sweep" in text
