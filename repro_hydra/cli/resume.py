@@ -113,8 +113,8 @@ def _refuse_unless_possible(
     who = sweep_vouched(paths, sweep, user_key(os.environ))
     if who != "this user" and not yes:
         raise UserError(
-            f"not run: expected this user's key to vouch for its command and jobs, found {_WHO[who]}. If you trust them and "
-            f"the code behind them: repro-hydra resume --yes {reference}"
+            f"not run: expected this user's key to vouch for its command and jobs, found {_WHO[who]}. If you trust "
+            f"them and the code behind them: repro-hydra resume --yes {reference}"
         )
 
 
