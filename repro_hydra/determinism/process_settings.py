@@ -218,7 +218,7 @@ PROCESS_SETTINGS: tuple[Setting, ...] = (
         how_probed="/proc/self/status, else umask(2)",
         library=None,
         option="umask",
-        asked=lambda options: options.umask,
+        asked=lambda options: None if options.umask is None else f"{int(options.umask, 8):03o}",
         probe=_umask,
         apply=lambda asked: None if asked is None else _set_umask(asked),
     ),

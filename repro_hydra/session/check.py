@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -91,10 +92,32 @@ def _where_the_code_is(program: Program | NoProgram, cwd: Path) -> Path:
 
 def check_options(options: ReproConf) -> list[Finding]:
     """Options that contradict the mode, or that this version does not act upon."""
+    _check_pins(options.determinism)
     findings = weakened(options)
     if options.mode is Mode.strict:
         findings += _not_deterministic(options.determinism)
     return findings
+
+
+def _check_pins(options: DeterminismConf) -> None:
+    """A zone that the C library does not know would be UTC without a word.
+
+    Raises
+    ------
+    Misuse
+    """
+    zone, umask = options.time_zone, options.umask
+    if zone is not None and re.fullmatch(r"[A-Za-z<][^/]*\d.*", zone) is None:  # POSIX's form: CET-1CEST
+        from zoneinfo import ZoneInfo, ZoneInfoNotFoundError  # late: few runs pin their zone
+
+        try:
+            ZoneInfo(zone)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise Misuse(
+                f"determinism.time_zone: expected a zone such as UTC or Europe/Vienna, found {zone!r}"
+            ) from None
+    if umask is not None and re.fullmatch(r"[0-7]{1,3}", umask) is None:
+        raise Misuse(f"determinism.umask: expected octal digits such as 022, found {umask!r}")
 
 
 def _not_deterministic(options: DeterminismConf) -> list[Finding]:

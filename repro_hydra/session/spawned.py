@@ -7,6 +7,7 @@ be unpickled before the program's own modules are imported, brings the settings 
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import site
 import sys
@@ -41,7 +42,7 @@ class Inheritance:
     seed: int | None
     """The run's; None where it sets none."""
     rank: int = 0
-    path: tuple[int, ...] = ()
+    path: tuple[int | str, ...] = ()
     """The how-manieth child of the how-manieth child it is."""
 
     def own_seed(self) -> int | None:
@@ -100,9 +101,15 @@ class SpawnedChildren:
         if not self._importable:
             return data
         self._count += 1
-        # A forked child that spawns children of its own counts from where its parent was.
-        place = (self._count,) if os.getpid() == self._owner else (self._count, os.getpid())
-        return _Preparation(data, replace(self._inheritance, path=(*self._inheritance.path, *place)))
+        return _Preparation(data, replace(self._inheritance, path=(*self._inheritance.path, *self._place())))
+
+    def _place(self) -> tuple[int | str, ...]:
+        """Of the child that is being started, below this process."""
+        if os.getpid() == self._owner:
+            return (self._count,)
+        # A forked child counts on from where its parent was; multiprocessing numbers the children that it forks.
+        number = multiprocessing.current_process()._identity or (os.getpid(),)
+        return f"fork {number}", self._count
 
 
 class _Preparation(dict[str, Any]):

@@ -108,6 +108,16 @@ def test_a_value_that_is_not_deterministic_is_refused(project: Project, option: 
     assert project.runs() == []
 
 
+@pytest.mark.parametrize(
+    ("option", "found"), [("time_zone=Mars/Olympus", "Mars/Olympus"), ("umask=888", "888")]
+)
+def test_a_pin_that_is_none_is_misuse(project: Project, option: str, found: str) -> None:
+    """The C library would take an unknown zone for UTC without a word."""
+    project.holding(SCRIPT)
+    project.run("+repro=strict", f"{OPTION}.{option}").refused(2, option.partition("=")[0], found)
+    assert project.runs() == []
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there is no such flag")
 def test_a_running_process_keeps_its_layout(project: Project) -> None:
     """Standard starts nothing again, and leaves the addresses as they are."""
