@@ -9,8 +9,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from repro_hydra.checkpoint.api import load_checkpoint as load_checkpoint
-    from repro_hydra.checkpoint.api import save_checkpoint as save_checkpoint
     from repro_hydra.checkpoint.errors import CheckpointError as CheckpointError
     from repro_hydra.checkpoint.keyed import KeyedSampler as KeyedSampler
     from repro_hydra.checkpoint.keyed import keyed as keyed
@@ -30,6 +28,8 @@ if TYPE_CHECKING:
     from repro_hydra.session.api import log_metrics as log_metrics
     from repro_hydra.session.api import log_result as log_result
     from repro_hydra.session.api import session as session
+    from repro_hydra.session.checkpoints import load_checkpoint as load_checkpoint
+    from repro_hydra.session.checkpoints import save_checkpoint as save_checkpoint
     from repro_hydra.session.resume import resumable as resumable
     from repro_hydra.sweep.load import load_run as load_run
     from repro_hydra.sweep.load import load_runs as load_runs
@@ -39,8 +39,8 @@ __version__ = "0.1.0"
 _HOMES = {
     "data_add": "repro_hydra.data",
     "data_verify": "repro_hydra.data",
-    "save_checkpoint": "repro_hydra.checkpoint.api",
-    "load_checkpoint": "repro_hydra.checkpoint.api",
+    "save_checkpoint": "repro_hydra.session.checkpoints",
+    "load_checkpoint": "repro_hydra.session.checkpoints",
     "CheckpointError": "repro_hydra.checkpoint.errors",
     "KeyedSampler": "repro_hydra.checkpoint.keyed",
     "keyed": "repro_hydra.checkpoint.keyed",

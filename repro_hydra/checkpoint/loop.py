@@ -74,6 +74,9 @@ class Resumable:
         gradients: bool = True,
     ) -> None:
         objects.check_objects(tracked)
+        objects.take(
+            tracked, gradients=gradients
+        )  # what cannot be kept is told now, not after the first epoch
         self._tracked = dict(tracked)
         self._name = name
         self._shelf = shelf
@@ -165,7 +168,9 @@ class Resumable:
                     )
                 self._around.in_round(False)
                 step = self._position.step + (1 if counts_steps else 0)
-                self._boundary(Position(step=step, epoch=epoch + 1), last=epoch + 1 == total)
+                self._boundary(
+                    Position(step=step, epoch=epoch + 1), last=epoch + 1 == total, epoch_ends=not counts_steps
+                )
         finally:
             self._in_rounds = False
 
@@ -201,8 +206,7 @@ class Resumable:
             yield batch
             before = self._position
             self._boundary(
-                Position(step=before.step + 1, epoch=before.epoch, loop=loop, batch=before.batch + 1),
-                last=False,
+                Position(step=before.step + 1, epoch=before.epoch, loop=loop, batch=before.batch + 1)
             )
 
     def _look_around(self) -> None:
@@ -220,14 +224,15 @@ class Resumable:
                     "For enumerate write state.enumerate(loader); for others count in a variable",
                 )
 
-    def _boundary(self, position: Position, *, last: bool) -> None:
+    def _boundary(self, position: Position, *, last: bool = False, epoch_ends: bool = False) -> None:
         """Between two steps: a checkpoint where one is due, and the end where somebody asked for it."""
         self._position = position
         asked = preemption.requested()
-        if asked is not None or last or self._schedule.due(position):
-            self._save()
+        due = asked is not None or last or self._schedule.due(position, epoch_ends=epoch_ends)
+        saved = due and self._save()
         if asked is not None:
-            self._around.say(f"{asked}: a checkpoint was made at {position}; the process ends here")
+            made = f"a checkpoint was made at {position}" if saved else "no checkpoint could be made"
+            self._around.say(f"{asked}: {made}; the process ends here")
             raise preemption.Preempted(asked)
 
     # ------------------------------------------------------------------ to and from the disk
@@ -278,9 +283,10 @@ class Resumable:
             "loader": saved.random["loader"],
         }
 
-    def _save(self) -> None:
+    def _save(self) -> bool:
+        """Whether it could be written; a full disk is said, and ends no training."""
         if self._shelf is None:
-            return
+            return False
         position = self._position
         loader_now = [] if position.loop is None else [generators.take(each) for each in self._drawn_from]
         now = self._take_random()
@@ -303,8 +309,16 @@ class Resumable:
             saved_at=self._around.now(),
             parts=self._around.take_parts(),
         )
-        self._shelf.save(header, payload)
+        try:
+            self._shelf.save(header, payload)
+        except OSError as error:
+            self._around.say(
+                f"{self._shelf.directory}: the checkpoint of {position} could not be written "
+                f"({error.strerror or error}); the training goes on"
+            )
+            return False
         self._schedule.saved()
+        return True
 
     def _take_random(self) -> dict[str, Any]:
         return {"global": generators.take_global(), "streams": self._around.take_streams()}

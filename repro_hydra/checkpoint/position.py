@@ -66,13 +66,12 @@ class Schedule:
         self._clock = clock
         self._last_s = clock()
 
-    def due(self, position: Position) -> bool:
+    def due(self, position: Position, *, epoch_ends: bool) -> bool:
         if self._every_steps is not None and position.step % self._every_steps == 0:
             return True
         if self._every_s is not None and self._clock() - self._last_s >= self._every_s:
             return True
-        between = position.loop is None
-        return between and self._every_epochs is not None and position.epoch % self._every_epochs == 0
+        return epoch_ends and self._every_epochs is not None and position.epoch % self._every_epochs == 0
 
     def saved(self) -> None:
         self._last_s = self._clock()

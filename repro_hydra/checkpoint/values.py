@@ -7,10 +7,11 @@ keep: modules, functions, configs, data loaders.
 
 from __future__ import annotations
 
+import collections
 import sys
 import sysconfig
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ _NO_STATE = (
     type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType, types.MethodType, DataLoader,
     torch.dtype, torch.device,
 )  # fmt: skip
+_DICTS = (dict, collections.OrderedDict, collections.defaultdict, collections.Counter)
 _INSTALLED = tuple(
     {str(Path(path).resolve()) for name, path in sysconfig.get_paths().items() if "lib" in name}
 )
@@ -41,12 +43,18 @@ class Keeper:
 
     Parameters
     ----------
-    tracked : iterable
+    tracked : list
         Objects that are kept already: they are passed over.
+    lost : callable
+        Told the name and the class of a value that goes on by itself and has no state to be had.
     """
 
-    def __init__(self, tracked: list[Any], gradients: bool = True) -> None:
-        self._tracked = {id(value) for value in tracked}
+    def __init__(
+        self, tracked: list[Any], gradients: bool = True, lost: Callable[[str, str], None] = lambda *_: None
+    ) -> None:
+        self._tracked = {id(part) for value in tracked for part in _with_parts(value)}
+        self._lost = lost
+        self._visited: set[int] = set()
         self._gradients = gradients
         self._large: dict[int, tuple[Any, str]] = {}
 
@@ -54,6 +62,10 @@ class Keeper:
         """Note large arrays as they are before the loop: the code makes them again."""
         for array in _arrays(value):
             self._large[id(array)] = (array, _digest(array))
+
+    def begin(self) -> None:
+        """Another checkpoint begins: what was seen for the last one is seen anew."""
+        self._visited.clear()
 
     def take(self, value: Any, where: str, depth: int = 0) -> Node | None:
         """The state of `value`; None where it has none, or where it is kept elsewhere."""
@@ -63,13 +75,17 @@ class Keeper:
             return {"generator": generators.take(value)}
         if callable(getattr(value, "state_dict", None)) and callable(getattr(value, "load_state_dict", None)):
             return self._stateful(value, where)
-        if type(value) in (dict, list) and value and depth < _DEEPEST and not _is_plain(value):
-            items = value.items() if isinstance(value, dict) else enumerate(value)
-            return self._several("items", items, where, depth)
+        if _goes_on_by_itself(value):
+            self._lost(where, type(value).__name__)
+            return None
+        if type(value) in (dict, list) and value and depth < _DEEPEST:
+            items = list(value.items() if isinstance(value, dict) else enumerate(value))
+            if any(id(item) in self._tracked for _, item in items) or not _is_plain(value):
+                return self._several("items", value, items, where, depth)
         if _is_plain(value):
             return {"plain": to_plain(value, where)}
         if depth < _DEEPEST and is_of_the_user(type(value)) and hasattr(value, "__dict__"):
-            return self._several("attributes", vars(value).items(), where, depth)
+            return self._several("attributes", value, list(vars(value).items()), where, depth)
         return None
 
     def put(self, current: Any, node: Node) -> Any:
@@ -77,6 +93,7 @@ class Keeper:
         if "plain" in node:
             return into(current, from_plain(node["plain"]))
         if current is None:
+            self._lost("a variable", "an object made within the loop")
             return current
         if "generator" in node:
             generators.put(current, node["generator"])
@@ -102,7 +119,12 @@ class Keeper:
             return None
         return node | beside_the_weights(value, self._gradients) if isinstance(value, nn.Module) else node
 
-    def _several(self, kind: str, items: Any, where: str, depth: int) -> Node | None:
+    def _several(
+        self, kind: str, holder: Any, items: list[tuple[Any, Any]], where: str, depth: int
+    ) -> Node | None:
+        if id(holder) in self._visited:  # it is kept where it was met first; many hold each other
+            return None
+        self._visited.add(id(holder))
         nodes = [
             (key, node)
             for key, item in items
@@ -123,8 +145,11 @@ def into(current: Any, saved: Any) -> Any:
             and current.dtype == saved.dtype
             and (current.is_leaf or not current.requires_grad)
         ):
-            with torch.no_grad():
-                current.copy_(saved)
+            try:
+                with torch.no_grad():
+                    current.copy_(saved)
+            except RuntimeError:  # an expanded view: it is replaced
+                return saved.to(current.device)
             return current
         return saved.to(current.device)
     if isinstance(current, list) and isinstance(saved, list):
@@ -148,7 +173,24 @@ def is_of_the_user(kind: type) -> bool:
     return not str(Path(file).resolve()).startswith(_INSTALLED)
 
 
+def _with_parts(value: Any) -> list[Any]:
+    """A model with its layers and parameters: whoever holds one of those holds what is kept."""
+    if not isinstance(value, nn.Module):
+        return [value]
+    return [value, *value.modules(), *value.parameters(), *value.buffers()]
+
+
+def _goes_on_by_itself(value: Any) -> bool:
+    """An iterator, or an environment that is stepped: its state is its own affair, and changes."""
+    if isinstance(value, Iterator):
+        return True
+    kind = type(value)
+    return callable(getattr(kind, "step", None)) and callable(getattr(kind, "reset", None))
+
+
 def _is_plain(value: Any) -> bool:
+    if isinstance(value, dict) and type(value) not in _DICTS:
+        return False  # a model's output: a plain dict in its place would not do
     try:
         to_plain(value, "")
     except (NotPlain, RecursionError):  # the latter: a list that holds itself

@@ -44,6 +44,7 @@ class Variables:
 
     def take(self) -> list[dict[str, Any]]:
         """The variables of each function, innermost first, as plain data."""
+        self._keeper.begin()
         return [self._of(frame) for frame in self._frames()]
 
     def put(self, saved: list[dict[str, Any]]) -> None:
@@ -63,8 +64,10 @@ class Variables:
             )
         for frame, entry in zip(frames, saved, strict=True):
             current = frame.f_locals
-            values = {name: self._keeper.put(current.get(name), node) for name, node in entry["values"]}
-            _assign(frame, values)
+            put = {name: self._keeper.put(current.get(name), node) for name, node in entry["values"]}
+            _assign(
+                frame, {name: value for name, value in put.items() if value is not None or name in current}
+            )
 
     def _of(self, frame: FrameType) -> dict[str, Any]:
         live = live_after(frame.f_code, frame.f_lasti)

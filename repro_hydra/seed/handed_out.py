@@ -31,6 +31,11 @@ class HandedOut:
         self._within = False
         self._prune_at = 64
 
+    def forget(self) -> None:
+        """A run begins: what was given out before is none of its own."""
+        self._made.clear()
+        self._calls.clear()
+
     def add(self, name: str, kind: str, generator: Any) -> None:
         suffix = ":round" if self._within else ""
         call = f"{name}:{kind}{suffix}"

@@ -31,6 +31,7 @@ _of_the_run: list[tuple[int, int]] = []
 @contextmanager
 def streams_of(seed: int, rank: int) -> Iterator[None]:
     """Within it, `rng` draws from this seed."""
+    handed_out.forget()
     _of_the_run.append((seed, rank))
     try:
         yield

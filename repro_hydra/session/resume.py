@@ -73,7 +73,7 @@ def resumable(
     CheckpointError
         An object has no state, or the checkpoint does not fit the objects.
     ValueError
-        Outside of a run, without `directory`.
+        Outside of a run without `directory`, or within one with it.
 
     Examples
     --------
@@ -94,12 +94,27 @@ def resumable(
             "resumable: expected to be in a run, or to be given a directory, found neither. "
             "Write: resumable(…, directory='checkpoints')"
         )
+    if directory is not None and session is not None:
+        raise ValueError(
+            f"resumable: directory: expected none within a run, whose record holds the checkpoints, found {directory}. "
+            "Leave it out"
+        )
     place = Path(directory) if directory is not None else session.checkpoints if session is not None else None
     shelf = None if place is None else Shelf(place, keep=keep, say=say)
     if shelf is not None:
         shelf.clean()
     tracked = _all_of(unnamed, named)
-    kept_variables = Variables(Keeper(list(tracked.values()), gradients)) if variables else NoVariables()
+    around = _surroundings(session)
+
+    def lost(name: str, kind: str) -> None:
+        around.not_exact(
+            f"variable-{name}",
+            f"{name} ({kind}): it goes on by itself, and a restart would begin it anew. For a loader's iterator write "
+            "state.batches(loader); else hand over an object with state_dict() and load_state_dict()",
+        )
+
+    keeper = Keeper(list(tracked.values()), gradients, lost)
+    kept_variables = Variables(keeper) if variables else NoVariables()
     state = Resumable(
         tracked,
         name=name if name is not None else _next_name(place),
@@ -107,7 +122,7 @@ def resumable(
         schedule=Schedule(
             every_epochs=every_epochs, every_steps=every_steps, every_s=every_s, clock=time.monotonic
         ),
-        surroundings=_surroundings(session),
+        surroundings=around,
         variables=kept_variables,
         gradients=gradients,
     )
@@ -148,16 +163,8 @@ def _next_name(place: Path | None) -> str:
 
 
 def _surroundings(session: Session | None) -> Surroundings:
-    from repro_hydra.checkpoint.generators import put, take
     from repro_hydra.checkpoint.loop import Surroundings
-
-    def take_streams() -> dict[str, Any]:
-        return {key: take(generator) for key, generator in handed_out.live().items()}
-
-    def put_streams(states: Mapping[str, Any]) -> None:
-        for key, generator in handed_out.live().items():
-            if key in states:
-                put(generator, states[key])
+    from repro_hydra.session.streams import put_streams, take_streams
 
     told: set[str] = set()
 

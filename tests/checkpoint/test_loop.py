@@ -333,3 +333,69 @@ def test_no_warning_is_raised(tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         with_a_function(tmp_path, -1)
+
+
+def test_an_iterator_and_an_environment_of_the_loop_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They go on by themselves, and nobody can ask them where they stand."""
+
+    class Environment:
+        def reset(self) -> None: ...
+
+        def step(self) -> float:
+            return 1.0
+
+    model, _, loader = setting()
+    endless, world, total = iter(loader), Environment(), 0.0
+    with resumable(model, directory=tmp_path) as state:
+        for _ in state.steps(2):
+            total += world.step() + next(endless)[0].sum().item()
+    told = capsys.readouterr().err
+    assert told.count("endless (_SingleProcessDataLoaderIter): it goes on by itself") == 1
+    assert told.count("world (Environment)") == 1
+    assert len(list(tmp_path.iterdir())) == 1  # steps are no epochs: one at the end
+
+
+def test_what_cannot_be_kept_is_told_on_entry(tmp_path: Path) -> None:
+    """Not after the first epoch."""
+
+    class Odd:
+        def state_dict(self) -> dict[str, Any]:
+            return {"lock": object()}
+
+        def load_state_dict(self, state: dict[str, Any]) -> None: ...
+
+    with (
+        pytest.raises(CheckpointError, match=r"odd\.lock: expected tensors"),
+        resumable(odd=Odd(), directory=tmp_path),
+    ):
+        pass
+
+
+def test_a_full_disk_ends_no_training(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file comes to stand where the directory should be: it is said, and the loop comes to its end."""
+    done: list[int] = []
+    with resumable(nn.Linear(1, 1), directory=tmp_path / "taken") as state:
+        (tmp_path / "taken").touch()
+        for epoch in state.epochs(2):
+            done.append(epoch)
+    assert done == [0, 1]
+    assert capsys.readouterr().err.count("could not be written") == 2
+
+
+def test_layers_held_twice_are_kept_once(tmp_path: Path) -> None:
+    """A list of parameters, and an object that holds itself."""
+    model = nn.Linear(100, 1000)
+
+    class Own:
+        def __init__(self) -> None:
+            self.me, self.layers, self.count = self, [model], 0
+
+    parameters, own = list(model.parameters()), Own()
+    with resumable(model, directory=tmp_path) as state:
+        for _ in state.epochs(1):
+            own.count += len(parameters)
+        assert own.count == 2
+        assert parameters
+    assert next(tmp_path.iterdir()).stat().st_size < 500_000

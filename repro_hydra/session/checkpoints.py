@@ -12,6 +12,7 @@ from repro_hydra.checkpoint.errors import CheckpointError
 from repro_hydra.checkpoint.file import Header, read_checkpoint, write_checkpoint
 from repro_hydra.checkpoint.plain import from_plain, to_plain
 from repro_hydra.record.times import utc_now
+from repro_hydra.session.streams import put_streams, take_streams
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,12 +48,13 @@ def save_checkpoint(
     extra : plain data, optional
         Tensors, arrays, numbers, text, lists, dicts.
     random : bool
-        Keep the state of every generator: Python's, NumPy's global one, torch's on the CPU and each CUDA device.
+        Keep the state of every generator: Python's, NumPy's global one, torch's on the CPU and each CUDA device,
+        and the streams of `repro_hydra.rng` that somebody holds.
     gradients : bool
         Keep gradients that are not yet applied.
     **tracked
         By name: ``model=…, optimizer=…, scheduler=…, scaler=…, sampler=…``: whatever has ``state_dict`` and
-        ``load_state_dict``, random generators (also those of `repro_hydra.rng`), dicts and lists.
+        ``load_state_dict``, random generators, dicts and lists.
 
     Returns
     -------
@@ -74,7 +76,7 @@ def save_checkpoint(
     objects.check_objects(tracked)
     payload = {
         "objects": objects.take(tracked, gradients=gradients),
-        "random": generators.take_global() if random else None,
+        "random": {"global": generators.take_global(), "streams": take_streams()} if random else None,
         "extra": to_plain(extra, "extra"),
     }
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -122,7 +124,9 @@ def load_checkpoint(
     try:
         objects.put(tracked, wanted if len(wanted) == len(tracked) else taken)
         if random and states is not None:
-            generators.put_global(states["now"]["global"] if "now" in states else states)
+            now = states.get("now", states)  # a loop's checkpoint has several moments
+            generators.put_global(now["global"])
+            put_streams(now["streams"])
     except CheckpointError as error:
         raise CheckpointError(f"{source}: {error}") from None
     return Loaded(path=source, epoch=header.epoch, step=header.step, extra=extra, torch=header.torch)

@@ -1,0 +1,84 @@
+"""Slurm's signal goes to every process of a job: the loader's workers outlast it, and end with their parent."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, Dataset
+
+from repro_hydra import resumable
+from repro_hydra.checkpoint import loading
+
+
+class Numbers(Dataset[int]):
+    def __len__(self) -> int:
+        return 40
+
+    def __getitem__(self, index: int) -> int:
+        return index
+
+
+def note_worker(worker: int) -> None:
+    """A `worker_init_fn` of the user's."""
+    torch.set_num_threads(1)
+    assert worker in (0, 1)
+
+
+def struck(place: Path, number: int) -> list[int]:
+    """A loop whose workers are sent the signal by another process than their parent, after three batches."""
+    loader: DataLoader[Any] = DataLoader(
+        Numbers(), 2, num_workers=2, prefetch_factor=1, worker_init_fn=note_worker
+    )
+    seen: list[int] = []
+    with resumable(nn.Linear(1, 1), directory=place) as state:
+        for batch in state.batches(loader):
+            seen += batch.tolist()
+            if state.step == 3:
+                workers = [str(child.pid) for child in psutil.Process().children()]
+                assert len(workers) == 2
+                subprocess.run(["kill", f"-{number}", *workers], check=True)
+    assert loader.worker_init_fn is note_worker
+    return seen
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2])
+def test_workers_outlast_a_signal_to_the_whole_job(number: int, tmp_path: Path) -> None:
+    """All batches come, and no worker is left when the loop has ended."""
+    assert struck(tmp_path, number) == list(range(40))
+    assert psutil.Process().children() == []
+
+
+def test_without_it_the_loop_would_have_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The guard barks: unprotected workers die, and torch fails the loop."""
+
+    @contextlib.contextmanager
+    def unprotected(_loader: Any) -> Iterator[None]:
+        yield
+
+    monkeypatch.setattr(loading, "undisturbed", unprotected)
+    with pytest.raises(
+        (RuntimeError, OSError)
+    ):  # "DataLoader worker … is killed", or its connection breaks first
+        struck(tmp_path, signal.SIGTERM)
+
+
+def test_a_worker_ends_when_its_parent_says_so(tmp_path: Path) -> None:
+    """Python ends its children by TERM when it exits: a worker that ignored that would be waited for for ever."""
+    loader: DataLoader[Any] = DataLoader(Numbers(), 2, num_workers=1)
+    with resumable(nn.Linear(1, 1), directory=tmp_path) as state:
+        for _ in state.batches(loader):
+            (worker,) = psutil.Process().children()
+            os.kill(worker.pid, signal.SIGTERM)
+            psutil.wait_procs([worker], timeout=30)
+            assert not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE
+            break
