@@ -9,7 +9,15 @@ from collections.abc import Callable, Collection
 from types import FrameType
 from typing import Any
 
-from repro_hydra.audit import before, gymnasium_hooks, numpy_hooks, python_hooks, torch_hooks, variable_reads
+from repro_hydra.audit import (
+    before,
+    gymnasium_hooks,
+    numpy_hooks,
+    python_hooks,
+    stale_bytecode,
+    torch_hooks,
+    variable_reads,
+)
 from repro_hydra.audit.copied_generators import CopiedGenerators
 from repro_hydra.audit.origin import Origin, origin_of
 from repro_hydra.patches import Patches
@@ -99,6 +107,7 @@ class SeedingAudit:
     def findings(self) -> list[Finding]:
         """What was seen so far, each line of code once."""
         self._settle()
+        stale_bytecode.look(self)
         return list(self._found.values())
 
     # ------------------------------------------------------------------ the hooks' side

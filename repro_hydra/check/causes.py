@@ -6,7 +6,16 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from repro_hydra.check.conditions import EXPLANATIONS, HELD, NAMES, Conditions, Explanation, Name, released
+from repro_hydra.check.conditions import (
+    EXPLANATIONS,
+    HELD,
+    NAMES,
+    Conditions,
+    Explanation,
+    Name,
+    all_varied_but,
+    released,
+)
 from repro_hydra.check.document import CheckCause
 from repro_hydra.check.outcome import Outcome
 from repro_hydra.check.pairs import compare_pair
@@ -65,15 +74,17 @@ class Search:
         if not self._equal(held, again):
             return self._by_chance(varied)
         found: list[Name] = []
-        for name in NAMES:
-            asked = any(outcome.noted(name) for outcome in varied) or not varied[0].signed_in
-            if name in self.skipped or (name in _SEEN_BY_HOOKS and not asked):
-                continue
+        for name in self._in_turn(varied):
             if len(self.outcomes) >= self.most:
                 break
             run = self._made(name.replace(" ", "-"), released(name))
-            if not self._equal(held, run):
-                found.append(name)
+            if self._equal(held, run):
+                continue
+            found.append(name)
+            if len(self.outcomes) < self.most:
+                rest = self._made(f"all-but-{len(found)}", all_varied_but(found))
+                if self._equal(held, rest):
+                    break  # nothing else makes a difference
         if "addresses" in found:
             # Another value of a variable moves the heap too: that alone accuses none of these.
             found = [
@@ -82,6 +93,17 @@ class Search:
                 if name not in _MOVE_ADDRESSES or any(outcome.noted(name) for outcome in varied)
             ]
         return [cause for name in found for cause in self._told(name, varied)]
+
+    def _in_turn(self, varied: Sequence[Outcome]) -> list[Name]:
+        """The conditions worth a run, those first that a line of the user's asked for."""
+        unknown = not varied[0].signed_in
+        noted = {name for name in NAMES if any(note.file for one in varied for note in one.noted(name))}
+        left = [
+            name
+            for name in NAMES
+            if name not in self.skipped and (name not in _SEEN_BY_HOOKS or name in noted or unknown)
+        ]
+        return sorted(left, key=lambda name: name not in noted)
 
     def _by_chance(self, varied: Sequence[Outcome]) -> list[CheckCause]:
         """Not even two runs with everything held are equal: threads race, or something is read that changes."""

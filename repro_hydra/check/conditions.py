@@ -6,6 +6,7 @@ the one that brings the difference back is the cause.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -79,6 +80,12 @@ def varied(number: int) -> Conditions:
 def released(name: Name) -> Conditions:
     """Everything held but one."""
     return msgspec.structs.replace(HELD, **_RELEASED[name])
+
+
+def all_varied_but(names: Iterable[Name]) -> Conditions:
+    """What is left to find, once `names` are known to be causes."""
+    held = {key: getattr(HELD, key) for name in names for key in _RELEASED[name]}
+    return msgspec.structs.replace(varied(1), **held)
 
 
 @dataclass(frozen=True, slots=True)

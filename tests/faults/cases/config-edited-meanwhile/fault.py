@@ -1,0 +1,12 @@
+"""The config is edited after the run."""
+
+import hydra
+
+
+@hydra.main(version_base=None, config_path="conf", config_name="config")
+def main(cfg):
+    return cfg.lr
+
+
+if __name__ == "__main__":
+    main()

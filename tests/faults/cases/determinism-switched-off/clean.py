@@ -1,0 +1,14 @@
+"""The same, done well."""
+
+import hydra
+import torch
+
+
+@hydra.main(version_base=None, config_path="conf", config_name="config")
+def main(cfg):
+    torch.use_deterministic_algorithms(True)
+    return float(torch.rand(1))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,13 @@
+"""The same, done well."""
+
+import hydra
+import numpy as np
+
+
+@hydra.main(version_base=None, config_path="conf", config_name="config")
+def main(cfg):
+    return float(np.random.default_rng(cfg.seed).random())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,12 @@
+"""python -I makes the interpreter blind to the hash seed."""
+
+import hydra
+
+
+@hydra.main(version_base=None, config_path="conf", config_name="config")
+def main(cfg):
+    return hash("a") % 1000003
+
+
+if __name__ == "__main__":
+    main()

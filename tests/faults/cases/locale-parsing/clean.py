@@ -1,0 +1,12 @@
+"""The same, done well."""
+
+import hydra
+
+
+@hydra.main(version_base=None, config_path="conf", config_name="config")
+def main(cfg):
+    return float("1.234") + float("0.5")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,14 @@
+"""The same, done well."""
+
+import hydra
+import numpy as np
+
+
+@hydra.main(version_base=None, config_path="conf", config_name="config")
+def main(cfg):
+    rng = np.random.default_rng(cfg.seed)
+    return float(rng.random())
+
+
+if __name__ == "__main__":
+    main()

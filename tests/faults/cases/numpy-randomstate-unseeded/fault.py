@@ -1,0 +1,14 @@
+"""RandomState() without a seed."""
+
+import hydra
+import numpy as np
+
+
+@hydra.main(version_base=None, config_path="conf", config_name="config")
+def main(cfg):
+    rng = np.random.RandomState()  # <-
+    return float(rng.rand())
+
+
+if __name__ == "__main__":
+    main()

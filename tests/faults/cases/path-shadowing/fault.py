@@ -1,0 +1,13 @@
+"""PYTHONPATH shadows a module of the project."""
+
+import helper
+import hydra
+
+
+@hydra.main(version_base=None, config_path="conf", config_name="config")
+def main(cfg):
+    return helper.VALUE
+
+
+if __name__ == "__main__":
+    main()

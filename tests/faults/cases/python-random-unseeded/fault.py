@@ -1,0 +1,15 @@
+"""random.Random() without a seed."""
+
+import random
+
+import hydra
+
+
+@hydra.main(version_base=None, config_path="conf", config_name="config")
+def main(cfg):
+    rng = random.Random()  # <-
+    return rng.random()
+
+
+if __name__ == "__main__":
+    main()

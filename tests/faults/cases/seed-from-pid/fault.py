@@ -1,0 +1,16 @@
+"""Seeding from the process id."""
+
+import os
+
+import hydra
+import numpy as np
+
+
+@hydra.main(version_base=None, config_path="conf", config_name="config")
+def main(cfg):
+    np.random.seed(os.getpid())  # <-
+    return float(np.random.rand())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,13 @@
+"""The same, done well."""
+
+import hydra
+
+
+@hydra.main(version_base=None, config_path="conf", config_name="config")
+def main(cfg):
+    words = sorted(set(["the", "cat", "sat", "on", "a", "mat", "with", "another", "hat"]))
+    return {"vocabulary": " ".join(words)}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,13 @@
+"""Vocabulary from a set of strings."""
+
+import hydra
+
+
+@hydra.main(version_base=None, config_path="conf", config_name="config")
+def main(cfg):
+    words = set(["the", "cat", "sat", "on", "a", "mat", "with", "another", "hat"])
+    return {"vocabulary": " ".join(words)}
+
+
+if __name__ == "__main__":
+    main()

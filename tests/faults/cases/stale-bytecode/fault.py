@@ -1,0 +1,13 @@
+"""Byte code of another source runs."""
+
+import helper
+import hydra
+
+
+@hydra.main(version_base=None, config_path="conf", config_name="config")
+def main(cfg):
+    return helper.VALUE
+
+
+if __name__ == "__main__":
+    main()

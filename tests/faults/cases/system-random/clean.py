@@ -1,0 +1,14 @@
+"""The same, done well."""
+
+import random
+
+import hydra
+
+
+@hydra.main(version_base=None, config_path="conf", config_name="config")
+def main(cfg):
+    return random.random()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,14 @@
+"""torch.Generator left at its default: the same whatever the seed."""
+
+import hydra
+import torch
+
+
+@hydra.main(version_base=None, config_path="conf", config_name="config")
+def main(cfg):
+    g = torch.Generator()  # <-
+    return float(torch.rand(1, generator=g))
+
+
+if __name__ == "__main__":
+    main()

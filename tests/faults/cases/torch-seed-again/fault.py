@@ -1,0 +1,14 @@
+"""torch.seed() takes the system's."""
+
+import hydra
+import torch
+
+
+@hydra.main(version_base=None, config_path="conf", config_name="config")
+def main(cfg):
+    torch.seed()  # <-
+    return float(torch.rand(1))
+
+
+if __name__ == "__main__":
+    main()

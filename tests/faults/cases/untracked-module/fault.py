@@ -1,0 +1,13 @@
+"""A module that was never added to git, and changed."""
+
+import helper
+import hydra
+
+
+@hydra.main(version_base=None, config_path="conf", config_name="config")
+def main(cfg):
+    return helper.VALUE
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,15 @@
+"""Folders walked as the file system lists them."""
+
+import os
+
+import hydra
+
+
+@hydra.main(version_base=None, config_path="conf", config_name="config")
+def main(cfg):
+    found = [name for _, _, names in os.walk("data") for name in names]  # <-
+    return {"order": " ".join(found)}
+
+
+if __name__ == "__main__":
+    main()
