@@ -97,7 +97,11 @@ class Search:
     def _in_turn(self, varied: Sequence[Outcome]) -> list[Name]:
         """The conditions worth a run, those first that a line of the user's asked for."""
         unknown = not varied[0].signed_in
-        noted = {name for name in NAMES if any(note.file for one in varied for note in one.noted(name))}
+        pools = any(one.noted("pool") for one in varied)
+        noted: set[Name] = {
+            name for name in NAMES if any(note.file for one in varied for note in one.noted(name))
+        }
+        noted |= {"pool timing"} if pools else set()
         left = [
             name
             for name in NAMES
@@ -107,29 +111,36 @@ class Search:
 
     def _by_chance(self, varied: Sequence[Outcome]) -> list[CheckCause]:
         """Not even two runs with everything held are equal: threads race, or something is read that changes."""
-        lines = [(note.file, note.line) for note in _notes(varied, "pool timing") or _notes(varied, "pool")]
+        if _notes(varied, "pool timing") or _notes(varied, "pool"):
+            return self._told("pool timing", varied)
+        if self._suspects("addresses", varied):
+            # Threads of libraries take memory when they please: addresses are held more or less.
+            return self._told("addresses", varied)
         detail = (
             "two runs differ although every condition was held: threads or processes race, a kernel adds in no "
             "fixed order, or something outside is read. Run with +repro=strict, which uses deterministic kernels "
             "and one thread"
         )
-        if not lines:
-            return [CheckCause(area="determinism", detail=detail)]
-        race = EXPLANATIONS["pool timing"]
-        return [_cause(race, file, line) for file, line in lines[:_MOST_LINES]]
+        return [CheckCause(area="determinism", detail=detail)]
 
     def _told(self, name: Name, varied: Sequence[Outcome]) -> list[CheckCause]:
         explanation = EXPLANATIONS[name]
         lines = [(note.file, note.line) for note in _notes(varied, name)]
+        if not lines and name == "pool timing":
+            lines = [(note.file, note.line) for note in _notes(varied, "pool")]
         if not lines:
-            first = varied[0]
-            modules = [place.file for place in _notes([first], "module")]
-            tree = first.folder / "tree"
-            start = str(tree if tree.is_dir() else self.cwd)
-            lines = [(shorten(file, start), line) for file, line in lines_of(name, modules)]
+            lines = self._suspects(name, varied)
         if not lines:
             return [_cause(explanation, None, None)]
         return [_cause(explanation, file, line) for file, line in lines[:_MOST_LINES]]
+
+    def _suspects(self, name: Name, varied: Sequence[Outcome]) -> list[tuple[str, int]]:
+        """Lines that no hook sees at work, and that could be to blame."""
+        first = varied[0]
+        modules = [place.file for place in _notes([first], "module")]
+        tree = first.folder / "tree"
+        start = str(tree if tree.is_dir() else self.cwd)
+        return [(shorten(file, start), line) for file, line in lines_of(name, modules)]
 
     def _made(self, name: str, conditions: Conditions) -> Outcome:
         outcome = self.run(name, conditions)

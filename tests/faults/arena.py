@@ -78,6 +78,9 @@ class Arena:
         self._write(case.untracked)
         self._write(case.ignored)
         self._link(case.link)
+        if case.register:
+            tool = [sys.executable, "-m", "repro_hydra", "data", "add", "--name", "numbers", case.register]
+            assert self._process(tool, self.environ).returncode == 0
         for name, text in case.outside.items():
             (self.outside / name).write_text(text)
         if case.stale:

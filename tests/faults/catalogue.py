@@ -57,6 +57,8 @@ class Case:
     outside: dict[str, str] = field(default_factory=dict)
     """Files in a folder beside the project; OUTSIDE in a variable stands for it."""
     editable: bool = False
+    register: str = ""
+    """What is registered as a dataset before the first run."""
     stale: str = ""
     """A module whose byte code is made to be that of another source."""
     link: dict[str, str] = field(default_factory=dict)

@@ -6,7 +6,7 @@ import hydra
 
 
 def part(i):
-    return 0.1 * 10 ** (i % 7)
+    return (1e16, 1.0, -1e16, 3.0)[i % 4]
 
 
 @hydra.main(version_base=None, config_path="conf", config_name="config")

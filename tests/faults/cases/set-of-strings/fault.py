@@ -5,7 +5,7 @@ import hydra
 
 @hydra.main(version_base=None, config_path="conf", config_name="config")
 def main(cfg):
-    words = set(["the", "cat", "sat", "on", "a", "mat", "with", "another", "hat"])
+    words = set("the cat sat on a mat with another hat".split())
     return {"vocabulary": " ".join(words)}
 
 

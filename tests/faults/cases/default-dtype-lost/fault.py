@@ -1,13 +1,13 @@
-"""A library changes the default dtype."""
+"""The default dtype is set at the script's top, and lost in a worker."""
 
-import helper
 import hydra
 import torch
+
+torch.set_default_dtype(torch.float64)
 
 
 @hydra.main(version_base=None, config_path="conf", config_name="config")
 def main(cfg):
-    helper.prepare()
     return float(torch.rand(3).sum())
 
 
