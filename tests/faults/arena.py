@@ -83,6 +83,8 @@ class Arena:
             assert self._process(tool, self.environ).returncode == 0
         for name, text in case.outside.items():
             (self.outside / name).write_text(text)
+        if case.editable:
+            self._install_in_place()
         if case.stale:
             self._leave_stale_bytecode(self.top / f"{case.stale}.py")
 
@@ -90,6 +92,8 @@ class Arena:
         """What happens between two runs."""
         self._write(self.case.change)
         self._link(self.case.relink)
+        for name, text in self.case.outside_change.items():
+            (self.outside / name).write_text(text)
 
     def _write(self, files: dict[str, str]) -> None:
         for name, text in files.items():
@@ -102,6 +106,20 @@ class Arena:
             path = self.top / name
             path.unlink(missing_ok=True)
             path.symlink_to(target)
+
+    def _install_in_place(self) -> None:
+        """What ``pip install -e`` leaves: the package's own folder, and a note of where it came from."""
+        (self.outside / ".gitignore").write_text("*.dist-info/\n")
+        for arguments in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "a commit"]):
+            subprocess.run(["git", *arguments], cwd=self.outside, env=self.environ, check=True)
+        note = self.outside / "helper-1.0.dist-info"
+        note.mkdir()
+        (note / "METADATA").write_text("Metadata-Version: 2.1\nName: helper\nVersion: 1.0\n")
+        origin = {"url": f"file://{self.outside}", "dir_info": {"editable": True}}
+        (note / "direct_url.json").write_text(json.dumps(origin))
+        (note / "RECORD").write_text("helper.py,,\n")
+        for file in self.outside.glob("*.py"):
+            file.write_text(file.read_text() + "# not committed\n")
 
     def _git(self, *arguments: str) -> None:
         subprocess.run(["git", *arguments], cwd=self.top, env=self.environ, check=True, capture_output=True)
@@ -216,6 +234,8 @@ def what_is_missing(need: str) -> str | None:
             if "de_de" in listed or shutil.which("localedef")
             else "needs a locale beside C, or localedef"
         )
+    if need == "python3.11":
+        return None if sys.version_info >= (3, 11) else "needs python -P, of Python 3.11"
     if need and importlib.util.find_spec(need) is None:
         return f"needs {need}"
     return None
