@@ -37,6 +37,8 @@ class Asked:
     extra_runs: int = MOST_EXTRA_RUNS
     ignore: Sequence[str] = ()
     keep: bool = False
+    strict: Mapping[str, str] | None = None
+    """The variables that a strict run of the command wants from its start; None for any other."""
     cwd: Path
     environ: Mapping[str, str]
     say: Callable[[str], None] = field(default=lambda _line: None)
@@ -72,6 +74,7 @@ def _check(asked: Asked, scratch: Path) -> Check:
         cwd=asked.cwd,
         scratch=scratch,
         environ=asked.environ,
+        strict=asked.strict,
         locales=installed_locales(asked.environ) if shutil.which("locale") else (PLAIN_LOCALE,),
         echo=asked.echo,
     )

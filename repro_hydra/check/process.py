@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import shutil
@@ -11,7 +10,6 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -19,9 +17,9 @@ from repro_hydra.check.conditions import HELD_TIME_S, Conditions
 from repro_hydra.check.inside.start import VARIABLE
 from repro_hydra.check.outcome import Outcome, read_outcome
 from repro_hydra.check.places import PLAIN_LOCALE, Kind, copy_tree, states
+from repro_hydra.determinism.addresses import can_be_fixed, fixed_for_children
 
 _ENTRY = Path(__file__).with_name("entry")
-_ADDR_NO_RANDOMIZE = 0x0040000  # linux/personality.h
 _ZONES = ("UTC", "Pacific/Kiritimati", "Pacific/Pago_Pago", "Asia/Kathmandu", "America/St_Johns")
 """The second and the third never have the same date."""
 _PLAIN_ZONES = ("UTC0", "<+14>-14", "<-11>+11", "<+0545>-5:45", "<-0330>+3:30")
@@ -38,6 +36,8 @@ class Workplace:
     scratch: Path
     environ: Mapping[str, str]
     locales: Sequence[str] = (PLAIN_LOCALE,)
+    strict: Mapping[str, str] | None = None
+    """For a strict run the variables that it wants from its start, so that it need not start again."""
     echo: Callable[[str], None] = field(default=lambda _line: None)
 
     def zones(self) -> Sequence[str]:
@@ -51,8 +51,10 @@ class Workplace:
         if not sys.platform.startswith("linux"):
             found["memory"] = "fresh memory is filled by the C library of Linux alone"
             found["addresses"] = "addresses can be held on Linux alone; they vary by themselves"
-        elif not may_hold_addresses():
+        elif not can_be_fixed():
             found["addresses"] = "this system does not let them be held; they vary by themselves"
+        if self.strict is not None:
+            found["hash seed"] = "strict holds it, whatever it is outside"
         return found
 
 
@@ -113,7 +115,7 @@ def _environment(workplace: Workplace, conditions: Conditions, spec: Path, cwd: 
         "MALLOC_PERTURB_": str(conditions.memory),
         "REPRO_HYDRA_CHECK_BALLAST": "x" * conditions.ballast,
     }
-    return environ
+    return {**environ, **(workplace.strict or {})}
 
 
 def _to_its_end(
@@ -123,14 +125,12 @@ def _to_its_end(
     program = shutil.which(workplace.command[0], path=environ.get("PATH"))
     if program is None:
         raise FileNotFoundError(workplace.command[0])
-    libc: Any = ctypes.CDLL(None) if conditions.addresses_held and sys.platform.startswith("linux") else None
-
-    def hold_addresses() -> None:
-        libc.personality(_ADDR_NO_RANDOMIZE)
-
+    # Strict holds addresses itself, and would start the program once more for it.
+    held = conditions.addresses_held or workplace.strict is not None
     errors = workplace.scratch / "stderr.txt"
     with (
         errors.open("wb") as stream,
+        fixed_for_children(held),
         subprocess.Popen(
             [program, *workplace.command[1:]],
             cwd=cwd,
@@ -138,7 +138,6 @@ def _to_its_end(
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=stream,
-            preexec_fn=None if libc is None else hold_addresses,  # noqa: PLW1509 (this process has one thread)
         ) as process,
     ):
         try:
@@ -153,22 +152,3 @@ def _to_its_end(
     if process.returncode != 0:
         workplace.echo(errors.read_text(errors="replace")[-3000:])
     return process.returncode, printed
-
-
-def may_hold_addresses() -> bool:
-    """Whether the kernel lets us switch the randomisation of addresses off (Docker's default profile does not)."""
-    if not sys.platform.startswith("linux"):
-        return False
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-I",
-            "-S",
-            "-c",
-            "import ctypes\np = ctypes.CDLL(None).personality\np(0x40000)\n"
-            "raise SystemExit(0 if p(0xffffffff) & 0x40000 else 1)",
-        ],
-        check=False,
-        capture_output=True,
-    )
-    return done.returncode == 0

@@ -13,6 +13,8 @@ from repro_hydra.check.document import Check
 from repro_hydra.check.places import TooLarge
 from repro_hydra.cli.errors import NO, UserError
 from repro_hydra.cli.output import print_json
+from repro_hydra.cli.run import options_in
+from repro_hydra.determinism import required_variables
 from repro_hydra.session.ending import terminating
 from repro_hydra.sweep.table import Column, clean, lay_out
 
@@ -39,6 +41,7 @@ def run(
         extra_runs=extra_runs,
         ignore=tuple(ignore),
         keep=keep,
+        strict=_wanted_by_strict(command),
         cwd=Path.cwd(),
         environ=dict(os.environ),
         say=_say,
@@ -60,6 +63,12 @@ def run(
         sys.stdout.flush()
     if not answer.reproducible:
         raise SystemExit(NO)
+
+
+def _wanted_by_strict(command: Sequence[str]) -> dict[str, str] | None:
+    if not any(item.lstrip("+") == "repro=strict" for item in command):
+        return None
+    return required_variables(options_in(command), os.environ)
 
 
 def page(answer: Check) -> list[str]:

@@ -15,6 +15,7 @@ from typing import Any
 from catalogue import Case
 
 from repro_hydra.cli.run import environment_for
+from repro_hydra.determinism.addresses import fixed_for_children
 
 CONFIG = "seed: 1\nlr: 0.1\n"
 IGNORED = "outputs/\nmultirun/\n__pycache__/\nreproductions/\nrepro-data/\n"
@@ -142,7 +143,9 @@ class Arena:
     ) -> subprocess.CompletedProcess[str]:
         """``python train.py +repro=…``; without a mode as plain Hydra runs it."""
         command = self.command(mode, arguments)
-        return self._process(command, self._environment(command, environment, prepared=mode == "strict"))
+        prepared = mode == "strict" and not self.case.fresh_start
+        with fixed_for_children(prepared):
+            return self._process(command, self._environment(command, environment, prepared=prepared))
 
     def command(self, mode: str | None, arguments: list[str] | None = None) -> list[str]:
         case = self.case
@@ -174,7 +177,7 @@ class Arena:
             name: value.replace("OUTSIDE", str(self.outside)) for name, value in given.items()
         }
         # As `repro-hydra run` does it: no second start. Where the start itself is at stake, nothing is set.
-        return environment_for(command, environ) if prepared and not self.case.fresh_start else environ
+        return environment_for(command, environ) if prepared else environ
 
     def _process(self, command: list[str], environ: dict[str, str]) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

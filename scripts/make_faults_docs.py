@@ -1,0 +1,221 @@
+"""Write ``docs/faults.md`` from the catalogue of faults, and measure what stands in its other columns.
+
+python scripts/make_faults_docs.py             # write it, from what was measured
+python scripts/make_faults_docs.py --check     # exit status 1 if it is not up to date
+python scripts/make_faults_docs.py --measure [NAME...]   # first run each fault under plain Hydra and standard
+python scripts/make_faults_docs.py --seen REPORT.xml     # take what strict did from `pytest --junitxml REPORT.xml`
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from datetime import date
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+TOP = Path(__file__).resolve().parent.parent
+FAULTS = TOP / "tests" / "faults"
+sys.path.insert(0, str(FAULTS))
+
+from arena import Arena, outcome_of, what_is_missing  # noqa: E402 (they lie with the tests)
+from catalogue import GROUPS, OUTCOMES, Case, load, names  # noqa: E402
+
+DOCUMENT = TOP / "docs" / "faults.md"
+MEASURED = FAULTS / "measured.json"
+CLEAN_RUNS = FAULTS / "clean_runs.json"
+DEVICE = "CPU"
+
+_HEAD = """\
+# Causes of irreproducibility, and what becomes of each
+
+<!-- Written by scripts/make_faults_docs.py from tests/faults: change the cases, not this file. -->
+
+Each row is a real cause, shown by the smallest script that has it (`tests/faults/cases/NAME/fault.py`, beside a twin
+that does the same well). The tests run each under `+repro=strict`: **prevented** means that two runs, made with
+everything that had made them differ, are equal to the bit (or that `reproduce` is, after the code has moved on);
+**refused**, that the run does not start, and the message names the cause; **reported**, that it runs, its result is
+kept, the cause is named with its line, and `upheld` is `no`; **found by check**, that no single run can tell, and
+`repro-hydra check` names the cause. A fault that passes in silence, or a twin that is accused, fails the tests.
+
+*Plain Hydra* and *standard* say what was seen without strict: runs that differ, and whether anybody said so.
+"""
+
+
+def document() -> str:
+    """The whole of ``docs/faults.md``."""
+    measured = read(MEASURED)
+    cases = [load(name)[0] for name in names()]
+    parts = [_HEAD, _summary(cases, measured)]
+    for group in GROUPS:
+        rows = [case for case in cases if case.group == group]
+        parts.append(_table(group, rows, measured))
+    parts.append(_clean_runs(read(CLEAN_RUNS)))
+    return "\n".join(parts)
+
+
+def _summary(cases: list[Case], measured: dict[str, Any]) -> str:
+    seen = [case for case in cases if _seen(case, measured) != "never"]
+    waiting = [case for case in cases if case.pending]
+    counts = ", ".join(
+        f"{sum(case.outcome == outcome for case in seen if not case.pending)} {words}"
+        for outcome, words in OUTCOMES.items()
+    )
+    lines = [f"{len(seen) - len(waiting)} of {len(cases)} faults were seen to be caught: {counts}."]
+    if waiting:
+        lines.append(f"Not caught yet: {', '.join(f'`{case.name}`' for case in waiting)}.")
+    never = [case.name for case in cases if _seen(case, measured) == "never"]
+    if never:
+        lines.append(
+            f"Never seen, since no such device was there, so that they count for nothing: {', '.join(never)}."
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _table(group: str, cases: list[Case], measured: dict[str, Any]) -> str:
+    lines = [
+        f"## {group.capitalize()}",
+        "",
+        "| fault | case | plain Hydra | standard | strict | seen on |",
+        "|---|---|---|---|---|---|",
+    ]
+    for case in cases:
+        found = measured.get(case.name, {})
+        strict = "not caught yet" if case.pending else OUTCOMES[case.outcome]
+        name = case.finding or (case.cause if case.outcome == "check" else "")
+        strict += f": `{name.rstrip(':')}`" if case.finding else f": {name}" if name else ""
+        lines.append(
+            f"| {case.title} | `{case.name}` | {found.get('plain', '—')} | {found.get('standard', '—')} | {strict} "
+            f"| {_seen(case, measured)} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _seen(case: Case, measured: dict[str, Any]) -> str:
+    return str(measured.get(case.name, {}).get("seen", "never"))
+
+
+def _clean_runs(found: dict[str, Any]) -> str:
+    runs: dict[str, int] = found.get("runs", {})
+    total, accused = sum(runs.values()), len(found.get("accused", []))
+    lines = ["## Clean runs", ""]
+    if not total:
+        lines.append("Not counted yet.")
+        return "\n".join(lines) + "\n"
+    told = ", ".join(f"{count} of {name}" for name, count in runs.items())
+    lines.append(f"{accused} of {total} clean runs under strict raised an alarm ({told}; {found['seen']}).")
+    if accused == 0:
+        lines.append(
+            f"That does not prove that none ever does: with 0 of {total} the rate lies below "
+            f"{100 * upper_bound(total):.1f} % at 95 % confidence (1 - 0.05^(1/{total}))."
+        )
+    return "\n".join(lines) + "\n"
+
+
+def upper_bound(runs: int, confidence: float = 0.95) -> float:
+    """The largest rate that no event in `runs` leaves possible (Clopper-Pearson, one-sided)."""
+    return 1 - math.exp(math.log(1 - confidence) / runs)
+
+
+# ---------------------------------------------------------------------------------- what is measured
+
+
+def measure(wanted: list[str]) -> None:
+    """Run the faults, and write down what was seen."""
+    cases = [load(name)[0] for name in wanted or names()]
+    with ThreadPoolExecutor(2) as pool:
+        jobs = {
+            pool.submit(lambda case=case: (_differs(case, "record"), _differs(case, "standard"))): case.name
+            for case in cases
+            if what_is_missing(case.needs) is None
+        }
+        for job in as_completed(jobs):
+            plain, standard = job.result()
+            note(jobs[job], plain=plain, standard=standard)
+
+
+def take_seen(report: Path) -> None:
+    """The faults that strict has caught, by the report of the tests."""
+    for case in ElementTree.parse(report).iter("testcase"):  # noqa: S314 (which we have just written)
+        found = re.fullmatch(r"test_fault\[(.+)\]", case.get("name", ""))
+        if (
+            found
+            and case.find("failure") is None
+            and case.find("error") is None
+            and case.find("skipped") is None
+        ):
+            note(found[1], seen=f"{DEVICE}, {date.today().isoformat()}")
+
+
+def note(name: str, **values: str) -> None:
+    """Write down what was seen of a fault."""
+    measured = read(MEASURED)
+    measured[name] = {**measured.get(name, {}), **values}
+    MEASURED.write_text(json.dumps(measured, indent=2, sort_keys=True) + "\n")
+    print(f"{name}: {values}", flush=True)
+
+
+def _differs(case: Case, mode: str) -> str:
+    """What two runs of the fault come to: by `check`, or with what happens between them."""
+    with tempfile.TemporaryDirectory() as folder:
+        arena = Arena(Path(folder), case, "fault")
+        told = mode == "standard"
+        if case.again or case.again_environment or "-m" in case.arguments or case.outcome == "refused":
+            differ = _two_runs(arena, case, mode)
+        else:
+            code, answer, _ = arena.check(mode, "--runs", "2", "--extra-runs", "0")
+            if answer.get("headline", "").startswith("the command fails"):
+                return "fails"
+            differ = code == 1
+            return _words(differ, told and any("[" in cause["detail"] for cause in answer["causes"]))
+        if differ is None:
+            return "fails"
+        return _words(differ, told and any(_is_named(item) for item in arena.findings()))
+
+
+def _two_runs(arena: Arena, case: Case, mode: str) -> bool | None:
+    first = arena.run(mode)
+    if first.returncode != 0 or not arena.runs():
+        return None
+    one = outcome_of(arena.runs()[-1])
+    arena.change()
+    again = arena.run(mode, case.again_arguments or None, case.again_environment or None)
+    if again.returncode != 0:
+        return None
+    return outcome_of(arena.runs()[-1]) != one
+
+
+def _is_named(finding: dict[str, Any]) -> bool:
+    return finding["severity"] != "harmless"
+
+
+def _words(differ: bool, told: bool) -> str:
+    return f"{'differs' if differ else 'equal'}{', said' if told else ', nothing said' if differ else ''}"
+
+
+def read(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def main(arguments: list[str]) -> int:
+    if "--seen" in arguments:
+        take_seen(Path(arguments[arguments.index("--seen") + 1]))
+    if "--measure" in arguments:
+        measure([name for name in arguments if not name.startswith("--")])
+    text = document()
+    if "--check" in arguments:
+        if not DOCUMENT.exists() or DOCUMENT.read_text() != text:
+            print(f"{DOCUMENT} is not up to date: python scripts/make_faults_docs.py", file=sys.stderr)
+            return 1
+        return 0
+    DOCUMENT.write_text(text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
