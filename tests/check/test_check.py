@@ -10,6 +10,12 @@ from typing import Any
 import pytest
 from laboratory import Laboratory
 
+from repro_hydra.check.checking import Asked
+from repro_hydra.check.checking import check as run_check
+from repro_hydra.check.conditions import HELD
+from repro_hydra.check.places import kind_of
+from repro_hydra.check.process import Workplace, run_once
+
 HEAD = (
     "import hydra\n@hydra.main(version_base=None, config_path='conf', config_name='config')\ndef main(cfg):\n"
 )
@@ -121,6 +127,41 @@ def test_an_interpreter_that_ignores_the_environment_is_said(lab: Laboratory) ->
     assert "python -I" in document["not_varied"]["everything inside the interpreter"]
 
 
+def test_an_environments_own_sitecustomize_still_runs(lab: Laboratory) -> None:
+    """Ours lies in front of it, and does not hide it; a module of the project is found as ever."""
+    lab.write("site/sitecustomize.py", "import builtins\nbuiltins.SAID = 'mine'\n")
+    lab.write("part.py", "print(SAID)\n")
+    lab.environment["PYTHONPATH"] = str(lab.top / "site")
+    answer = run_check(
+        Asked(command=[sys.executable, "-m", "part"], runs=2, cwd=lab.top, environ=lab.environment, keep=True)
+    )
+    assert answer.reproducible, answer
+    assert answer.kept is not None
+    assert (Path(answer.kept) / "run-1" / "stdout.txt").read_text() == "mine\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "kind"),
+    [
+        ("python app.py", "hydra"),
+        ("python -m app", "hydra"),
+        ("python plain.py", "plain"),
+        ("python -m plain", "plain"),
+        ("trainer +repro=strict", "hydra"),
+        ("trainer hydra.run.dir=x", "hydra"),
+        ("trainer --repro=strict", "plain"),
+        ("python missing.py", "plain"),
+    ],
+)
+def test_whether_a_command_is_a_hydra_program_is_told_without_running_it(
+    tmp_path: Path, command: str, kind: str
+) -> None:
+    """By its overrides, or by what its script imports."""
+    (tmp_path / "app.py").write_text("from hydra import main\n")
+    (tmp_path / "plain.py").write_text("import json\n")
+    assert kind_of(command.split(), tmp_path) == kind
+
+
 @pytest.mark.parametrize("held", [False, True])
 def test_the_conditions_inside_leave_the_standard_library_whole(lab: Laboratory, held: bool) -> None:
     """Dates pickle, compare and subclass; directories list; pools answer; deadlines end; locks time out."""
@@ -166,11 +207,6 @@ assert len(os.urandom(5)) == 5
 print(time.strftime("%Y", time.gmtime(0)), time.monotonic_ns() > 0)
 """
     lab.write("plain.py", script)
-    from repro_hydra.check.checking import Asked
-    from repro_hydra.check.checking import check as run_check
-    from repro_hydra.check.conditions import HELD
-    from repro_hydra.check.process import Workplace, run_once
-
     scratch = lab.top.parent / "here"
     scratch.mkdir()
     told: list[str] = []

@@ -46,9 +46,11 @@ class Clock:
         return original() if self._held_at is None or users is None else self._tick()
 
     def sleep(self, seconds: float) -> None:
+        """As ever; what a library sleeps, in a thread of its own perhaps, is none of the held clock's business."""
         self._sleep(seconds)
-        with self._lock:
-            self._passed_s += seconds
+        if users_frame(sys._getframe(1), direct=True) is not None:
+            with self._lock:
+                self._passed_s += seconds
 
     def _tick(self) -> float:
         with self._lock:

@@ -6,17 +6,18 @@ import hydra
 
 
 def part(i):
-    return (1e16, 1.0, -1e16, 3.0)[i % 4]
+    return 0.1 * 3**i
 
 
 @hydra.main(version_base=None, config_path="conf", config_name="config")
 def main(cfg):
     with ThreadPoolExecutor(8) as pool:
         jobs = [pool.submit(part, i) for i in range(16)]
-        total = 0.0
+        total = smoothed = 0.0
         for job in as_completed(jobs):  # <-
             total += job.result()
-    return total
+            smoothed = 0.9 * smoothed + 0.1 * job.result()
+    return {"total": total, "smoothed": smoothed}
 
 
 if __name__ == "__main__":

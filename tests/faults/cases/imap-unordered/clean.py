@@ -6,7 +6,7 @@ import hydra
 
 
 def part(i):
-    return (1e16, 1.0, -1e16, 3.0)[i % 4]
+    return 0.1 * 3**i
 
 
 @hydra.main(version_base=None, config_path="conf", config_name="config")
