@@ -119,6 +119,8 @@ class Places:
             return True  # the record has the config that came of it
         if "mlruns" in parts[:-1] and "artifacts" not in parts[parts.index("mlruns") :]:
             return True
+        if any(part.startswith("torchinductor_") for part in parts[:-1]):
+            return True  # compiled code, in the folder for temporary files
         return _SECRETS.fullmatch(parts[-1]) is not None
 
     def in_a_run(self, path: str) -> bool:

@@ -80,7 +80,7 @@ class Recorder:
         self.folders: dict[str, int] = {}
         """Files opened beyond `MOST_PATHS`, by their folder."""
         self.programs: dict[str, bool] = {}
-        """Other programs that were started, and whether each was given the run's variables."""
+        """Programs that were started, and whether all of a name, if they are Pythons, were told to take part."""
         self.libraries: set[str] = set()
         self.peers: set[str] = set()
         self.failure: str | None = None
@@ -142,10 +142,11 @@ class Recorder:
         inherits = environ is None or wire.RUN_VARIABLE in environ or wire.RUN_VARIABLE.encode() in environ
         words = [arguments] if isinstance(arguments, (str, bytes)) else list(arguments)
         name = os.fsdecode(executable if executable is not None else words[0])
-        if _is_bookkeeping() or name in self.programs:
+        tells = inherits and not any(word in ("-I", "-S") for word in words)
+        if self.programs.get(name) in (False, tells) or _is_bookkeeping():
             return
-        self.programs[name] = inherits
-        self._send("program", name, inherits)
+        self.programs[name] = tells
+        self._send("program", name, tells)
 
     def library(self, name: Any) -> None:
         if name is not None and not _is_bookkeeping():
@@ -241,7 +242,7 @@ class Recorder:
             kept: dict[str, Any] = self.reads if word == "read" else self.databases
             kept.setdefault(rest[0], Stamp(*rest[1:]))
         elif word == "program":
-            self.programs.setdefault(rest[0], rest[1])
+            self.programs[rest[0]] = self.programs.get(rest[0], True) and rest[1]
         elif word == "peer":
             self.peers.add(rest[0])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
@@ -164,7 +165,9 @@ def watched(recorder: Recorder, start_file: bool) -> tuple[list[str], list[str]]
             "files that the script read before the run began: name the mode on the command line (+repro=strict)"
         )
     others = {name: inherits for name, inherits in recorder.programs.items() if not _is_python(name)}
-    missed = [name for name in recorder.programs if _is_python(name)] if not pythons else []
+    missed = [
+        name for name, tells in recorder.programs.items() if _is_python(name) and not (tells and pythons)
+    ]
     if missed:
         why = (
             "they did not sign in (started without the run's environment, or with -I or -S)"
@@ -189,10 +192,11 @@ def watched(recorder: Recorder, start_file: bool) -> tuple[list[str], list[str]]
 
 
 def _is_python(name: str) -> bool:
-    folder, file = os.path.split(name)
-    return file.startswith("python") and (
-        not folder or os.path.realpath(name) == os.path.realpath(sys.executable)
-    )
+    """Whether it is the Python of this environment, which reads the start-up file."""
+    place = name if os.sep in name else shutil.which(name) or name
+    file = os.path.basename(place)  # noqa: PTH119
+    here = os.path.dirname(sys.executable)  # noqa: PTH120
+    return file.startswith("python") and os.path.dirname(os.path.abspath(place)) == here  # noqa: PTH100, PTH120
 
 
 def _is_foreign(name: str) -> bool:

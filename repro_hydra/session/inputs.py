@@ -141,10 +141,11 @@ class JobInputs:
             self._most_bytes = MOST_IN_A_HURRY_BYTES
         recorder = self._recorder
         assert recorder is not None
+        declared, places = _Declared(data, self._places.cwd, root).holds, self._make_places(code)
         found = undeclared(
             recorder,
-            self._make_places(code),
-            declared=_Declared(data, self._places.cwd, root).holds,
+            places,
+            declared=declared,
             held=lambda old, recent: self._held(code, old, recent),
             moved=self._places.moved,
         )
@@ -154,6 +155,11 @@ class JobInputs:
         no += [f"{self._name(path)}: what it held before the job wrote to it" for path in found.rewritten]
         if recorder.failure is not None:
             findings.append(_not_watched(recorder.failure))
+        beyond = [f for f in recorder.folders if not declared(f"{f}/any") and not places.excludes(f"{f}/any")]
+        if beyond:
+            findings.append(
+                _not_watched(f"too many files to keep were read in {', '.join(beyond[:5])}: declare them")
+            )
         coverage = DataCoverage(watched=[*data.coverage.watched, *yes], not_watched=no)
         total = len(inputs)
         record = msgspec.structs.replace(

@@ -15,6 +15,7 @@ from repro_hydra.inputs import recorder as module
 from repro_hydra.inputs import wire
 from repro_hydra.inputs.mapped import files_in_use
 from repro_hydra.inputs.recorder import Recorder, activate, active, deactivate
+from repro_hydra.inputs.seen import watched
 
 
 @pytest.fixture
@@ -85,6 +86,15 @@ def test_databases_and_programs_are_told(recorder: Recorder, tmp_path: Path) -> 
     subprocess.run(["true"], check=True, env={"PATH": os.environ["PATH"]})
     assert set(recorder.databases) == {str(base)}
     assert recorder.programs == {"true": False}
+    subprocess.run([sys.executable, "-c", ""], check=True)
+    subprocess.run([sys.executable, "-S", "-c", ""], check=True)
+    _, unwatched = watched(recorder, True)
+    assert recorder.programs[sys.executable] is False
+    (line,) = [line for line in unwatched if "sign in" in line]
+    assert sys.executable in line
+    assert "other programs: true" in unwatched
+    _, unwatched = watched(recorder, False)
+    assert [line for line in unwatched if "repro_hydra_inputs.pth" in line]
 
 
 def test_a_fault_of_ours_never_reaches_the_user(recorder: Recorder, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from repro_hydra.inputs.recorder import Recorder, Stamp, stamp_of
 from repro_hydra.record.code import CodeRecord
-from repro_hydra.record.data import DataRecord, InputRecord
+from repro_hydra.record.data import DataRecord, DatasetRecord, InputRecord
 from repro_hydra.record.schema import Finding
 from repro_hydra.session import inputs as module
 from repro_hydra.session.inputs import JobInputs, JobPlaces
@@ -130,3 +130,14 @@ def test_a_fault_of_the_watch_takes_the_promise_away(job: JobInputs) -> None:
     job._recorder.failure = "open: RuntimeError: a fault"
     _, findings = report(job)
     assert findings["inputs-not-watched"].severity == "may_change_bits"
+
+
+def test_more_files_than_can_be_kept_must_be_declared(job: JobInputs, tmp_path: Path) -> None:
+    """What was not kept is no reason to uphold a promise; in a declared dataset there is nothing to keep."""
+    assert job._recorder is not None
+    job._recorder.folders[str(tmp_path / "project/data/many")] = 3
+    _, findings = report(job)
+    assert "data/many" in findings["inputs-not-watched"].message
+    declared = DatasetRecord(name="d", path="data", version="v", digest="d", size_bytes=0, files=0)
+    _, none = job.report(DataRecord(datasets=[declared]), CodeRecord())
+    assert none == []
