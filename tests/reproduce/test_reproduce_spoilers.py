@@ -52,6 +52,8 @@ def test_a_small_difference_is_within_a_tolerance_that_allows_it(lab: Laboratory
 def test_a_dropped_snapshot_with_its_patch_and_without(lab: Laboratory, run: Path) -> None:
     drop_snapshots(lab)
     lab.bitwise(run)
+    record(run, "code.bundle").unlink()
+    lab.bitwise(run)
     record(run, "code.patch").unlink()
     document = lab.reproduce(run)
     assert document["verdict"] == "IMPOSSIBLE"
@@ -63,6 +65,7 @@ def test_a_missing_repository(lab: Laboratory, run: Path, tmp_path: Path) -> Non
     """Everything that is missing is named at once."""
     copied = lab.moved_away(run, tmp_path / "copied")
     record(copied, "config.json").unlink()
+    record(copied, "code.bundle").unlink()
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     shutil.rmtree(lab.top)
