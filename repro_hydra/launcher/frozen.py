@@ -15,7 +15,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig
 
-from repro_hydra.composed import set_value
+from repro_hydra.composed import select, set_value
 from repro_hydra.groups import is_repro
 from repro_hydra.launcher.pickling import dumps, loads, refers_to_main
 from repro_hydra.record.paths import SweepPaths
@@ -74,7 +74,9 @@ class FrozenConfigLoader:
         without_repro(config)
         set_value(config, "hydra.sweep.dir", self._sweep_dir)
         # Read from the sweep's frozen copy of the code; the job and its record name the user's own folders.
-        set_value(config, "hydra.runtime.config_sources", master_config.hydra.runtime.config_sources)
+        sources = select(master_config, "hydra.runtime.config_sources")
+        if sources is not None:
+            set_value(config, "hydra.runtime.config_sources", sources)
         return config
 
     def freeze(self, config: DictConfig, sweep_overrides: Sequence[str], *, main_by_reference: bool) -> None:
