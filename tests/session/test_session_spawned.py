@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import multiprocessing.spawn
 import pickle
 from collections.abc import Iterator
 from typing import Any
@@ -19,7 +20,6 @@ INHERITANCE = Inheritance(determinism=DeterminismConf(), start="/", seed=3)
 
 @pytest.fixture
 def children() -> Iterator[SpawnedChildren]:
-
     late = LateImports()
     made = SpawnedChildren(INHERITANCE)
     made.install(late.when_imported)
@@ -28,8 +28,6 @@ def children() -> Iterator[SpawnedChildren]:
 
 
 def sent_ahead() -> dict[str, Any]:
-    import multiprocessing.spawn
-
     return multiprocessing.spawn.get_preparation_data("a child")
 
 
@@ -43,6 +41,7 @@ def test_what_is_sent_ahead_enters_the_settings_where_it_is_unpickled(
         entered.append(inheritance)
         return data
 
+    enter.__module__, enter.__qualname__ = spawned.__name__, "enter_child"  # as pickle names it
     monkeypatch.setattr(spawned, "enter_child", enter)
     for _ in range(2):
         sent = sent_ahead()
