@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from repro_hydra.code.facts import Location
 from repro_hydra.environment import capture_environment, list_distributions
 from repro_hydra.environment.circumstances import differing_environments
 from repro_hydra.record.environment import EnvironmentRecord
 from repro_hydra.record.manifest import digest_bytes
 from repro_hydra.record.paths import RECORD_DIR
+from repro_hydra.record.places import project_of
 from repro_hydra.record.reproduction import Verification, VerifyFinding
 from repro_hydra.record.store import RecordError
 from repro_hydra.reproduce.checkout import CodeMissing, find_code, find_one, repositories
@@ -33,6 +35,17 @@ class Surroundings:
         self.environment: EnvironmentRecord = capture_environment(
             environ=self.environ, distributions=self.installed
         )
+        self._located: dict[Path, list[Location]] = {}
+
+    def repositories(self, folders: Sequence[Path]) -> list[Location]:
+        """The work trees that `folders` lie in, each once; git is asked once a work tree, not once a run."""
+        found: dict[Path, Location] = {}
+        for folder in folders:
+            top = project_of(folder)
+            if top not in self._located:
+                self._located[top] = repositories([folder], self.environ)
+            found |= {location.top: location for location in self._located[top]}
+        return list(found.values())
 
 
 def verify_run(
@@ -116,13 +129,13 @@ def _unlisted(original: Original) -> list[str]:
 
 
 def _code(original: Original, surroundings: Surroundings) -> Iterator[VerifyFinding]:
-    near = repositories([surroundings.here, original.dir], surroundings.environ)
+    near = surroundings.repositories([surroundings.here, original.dir])
     code = original.code
     others = [] if code is None else code.others
     if trust_in(original, near, surroundings.environ).own and code is not None:
         known = {location.top for location in near}
         named = [Path(one.repository) for one in (code, *others) if one.repository is not None]
-        more = repositories(named, surroundings.environ)
+        more = surroundings.repositories(named)
         near = [*near, *(location for location in more if location.top not in known)]
     try:
         source = find_code(original, near, surroundings.environ)
