@@ -46,6 +46,9 @@ def snapshot(output: Path | None, *, online: bool) -> None:
     _write_lock(path, lock)
     count = len(lock.environment.distributions or [])
     print(f"{path}: {count} packages, {_hash_words(lock)}")
+    if path.absolute() != _lock_path(None):
+        print(f"To hold a run against it: hydra.callbacks.repro.environment.lock={path}")
+        return
     print(
         f"Runs started in {project_of(Path.cwd())} are held against {LOCK_NAME} there. Next: repro-hydra env verify"
     )
@@ -54,6 +57,8 @@ def snapshot(output: Path | None, *, online: bool) -> None:
 def verify(file: Path | None, *, json: bool) -> None:
     """The command."""
     path = _lock_path(file)
+    if not path.is_file():
+        raise UserError(f"{path}: expected a lock, found none. Make one: repro-hydra env snapshot -o {path}")
     lock = read_lock(path)
     here = _this_environment()
     findings = locked_differences(lock, here, here.distributions)
@@ -120,6 +125,10 @@ def setup(folder: Path, *, online: bool, base_image: str | None, command: str | 
     """The command."""
     project = project_of(Path.cwd())
     target = project / folder
+    if not Path(os.path.realpath(target)).is_relative_to(os.path.realpath(project)):
+        raise UserError(
+            f"--folder: expected one in {project}, found {folder}: a Dockerfile copies from there only"
+        )
     lock_path = project / LOCK_NAME
     _refuse_to_replace([target / name for name in FILE_NAMES.values()], force=force)
     lock = _lock_of_this_environment(online=online)

@@ -53,36 +53,6 @@ def run(
         raise UserError(f"--env: expected one of {', '.join(_ENVIRONMENTS)}, found {env!r}")
     if shutil.which("git") is None:
         raise UserError("git: expected it on the PATH, found none: the run's code cannot be restored", NO)
-    with opened(reference) as exported:
-        _reproduce(
-            reference,
-            exported or resolve(reference, default_roots()),
-            env=env,
-            rtol=rtol,
-            atol=atol,
-            jobs=jobs,
-            yes=yes,
-            ignore=ignore,
-            output=output,
-            json=json,
-        )
-
-
-def _reproduce(
-    reference: str,
-    located: Located,
-    *,
-    env: str,
-    rtol: float,
-    atol: float,
-    jobs: int,
-    yes: bool,
-    ignore: list[str],
-    output: Path | None,
-    json: bool,
-) -> None:
-    if located.kind == "damaged":
-        raise UserError(located.problem or f"{reference}: damaged", NO)
     asked = Asked(
         judgement=Judgement(tolerance=Tolerance(rtol, atol), ignore=tuple(ignore)),
         environment="rebuild" if env == "rebuild" else "current",
@@ -91,6 +61,20 @@ def _reproduce(
         echo=_echo,
         confirm=lambda command, reason: _confirm(command, reason, yes),
     )
+    with opened(reference) as exported:
+        outcome = _outcome(reference, exported or resolve(reference, default_roots()), asked, jobs)
+    if json:
+        print_json(outcome)
+    else:
+        sys.stdout.write("".join(f"{line}\n" for line in page(outcome)))
+        sys.stdout.flush()
+    if outcome.verdict not in _YES:
+        raise SystemExit(NO)
+
+
+def _outcome(reference: str, located: Located, asked: Asked, jobs: int) -> Reproduction:
+    if located.kind == "damaged":
+        raise UserError(located.problem or f"{reference}: damaged", NO)
     try:
         with terminating():
             outcome = reproduce_located(located, asked, jobs)
@@ -107,13 +91,7 @@ def _reproduce(
         raise UserError(
             f"{error.filename}: the new run cannot be written ({error.strerror}). Choose another place: --output DIR"
         ) from None
-    if json:
-        print_json(outcome)
-    else:
-        sys.stdout.write("".join(f"{line}\n" for line in page(outcome)))
-        sys.stdout.flush()
-    if outcome.verdict not in _YES:
-        raise SystemExit(NO)
+    return outcome
 
 
 def page(outcome: Reproduction) -> list[str]:
