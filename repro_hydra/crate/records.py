@@ -56,22 +56,22 @@ def copy_run(
     rewritten: list[str] = []
     left_out: dict[str, str] = {}
     for relative in _files(run_dir):
-        source, destination = run_dir / relative, target / relative
+        source, destination = run_dir / relative, target / _named(relative, identity)
         reason = _why_left_out(relative, exclude, identity)
         if reason is None and not stat.S_ISREG(source.lstat().st_mode):
             reason = "neither a file nor a directory"
         if reason is not None:
-            left_out[relative] = reason
+            left_out[_named(relative, identity)] = reason
             continue
         if relative == f"{RECORD_DIR}/manifest.json":
             destination.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, destination)  # stays, unless something is rewritten below
             continue
         outcome = _copy_file(source, destination, relative, identity, into)
-        if outcome is True:
-            rewritten.append(relative)
+        if outcome is True or (outcome is False and destination != target / relative):
+            rewritten.append(_named(relative, identity))
         elif isinstance(outcome, str):
-            left_out[relative] = outcome
+            left_out[_named(relative, identity)] = outcome
     manifest = RunPaths(run_dir).manifest
     before = digest_file(manifest) if manifest.is_file() else None
     if rewritten or left_out:
@@ -86,6 +86,11 @@ def copy_run(
             left_out=left_out,
         )
     )
+
+
+def _named(relative: str, identity: Identity | None) -> str:
+    """A file's name in the export: a folder may be called after its override, and that after its user."""
+    return relative if identity is None else identity.text(relative)
 
 
 def _write_manifest(paths: RunPaths, left_out: dict[str, str]) -> None:

@@ -169,6 +169,8 @@ class _Export:
         if self.root == SWEEP:
             assert sweep_dir is not None
             jobs = [os.path.relpath(run.dir, sweep_dir) for run in self.runs]
+            if self.identity is not None:
+                jobs = [self.identity.text(job) for job in jobs]
             chosen = jobs if self.wanted.located.kind == RUN else None
             (self.folder / SWEEP / ".repro").mkdir(parents=True)
             copy_shared(sweep_dir, self.folder / SWEEP, chosen, self.identity, self.copied)
@@ -321,6 +323,8 @@ class _Export:
             return
         for path in sorted(self.folder.rglob("*")):
             name = path.relative_to(self.folder).as_posix()
+            if self.identity.stands_in(name.encode()):
+                raise NotExported("the name of a file would still tell who made it. Use --exclude")
             if path.is_file() and not name.startswith("code/") and path.stat().st_size < (64 << 20):
                 found = self.identity.stands_in(path.read_bytes())
                 if found:

@@ -56,7 +56,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Laboratory:
     lab.git("remote", "add", "origin", f"https://example.org/{USER}/project.git")
     lab.commit()
     lab.write("notes.txt", "not committed\n")
-    lab.run("-m", "+repro=strict", "seed=1,2").ok()
+    lab.run("-m", "+repro=strict", "seed=1,2", "hydra.sweep.subdir=${who}-${seed}").ok()
     lab.run("+repro=strict", "seed=7").ok()  # added after looking
     return lab
 
@@ -209,6 +209,7 @@ def test_nobody_is_named(lab: Laboratory, anonymous: Path, tmp_path: Path) -> No
     host = load(lab.runs()[0], "run")["host"]
     told += [load(lab.runs()[0], "code")["commit"], *([host] if len(host) > 4 else [])]
     for path in anonymous.rglob("*"):
+        assert USER not in path.relative_to(anonymous).as_posix()
         if path.is_file():
             data = path.read_bytes()
             for text in told:
