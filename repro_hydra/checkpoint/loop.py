@@ -173,6 +173,7 @@ class Resumable:
                 )
         finally:
             self._in_rounds = False
+            self._around.in_round(False)
 
     def _batches(self, loader: Iterable[T]) -> Iterator[T]:
         loop = self._loops

@@ -8,6 +8,7 @@ keep: modules, functions, configs, data loaders.
 from __future__ import annotations
 
 import collections
+import io
 import sys
 import sysconfig
 import types
@@ -29,6 +30,7 @@ LARGE_BYTES = 1 << 20
 """Above it an array that is what it was when the loop began is not written again."""
 _DEEPEST = 6
 _NO_STATE = (
+    io.IOBase,
     type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType, types.MethodType, DataLoader,
     torch.dtype, torch.device,
 )  # fmt: skip
@@ -55,12 +57,14 @@ class Keeper:
         self._tracked = {id(part) for value in tracked for part in _with_parts(value)}
         self._lost = lost
         self._visited: set[int] = set()
+        self.home = ""
+        """The package that the loop is of: its classes are the user's own, installed or not."""
         self._gradients = gradients
         self._large: dict[int, tuple[Any, str]] = {}
 
     def remember_large(self, value: Any) -> None:
         """Note large arrays as they are before the loop: the code makes them again."""
-        for array in _arrays(value):
+        for array in self._arrays(value):
             self._large[id(array)] = (array, _digest(array))
 
     def begin(self) -> None:
@@ -75,7 +79,7 @@ class Keeper:
             return {"generator": generators.take(value)}
         if callable(getattr(value, "state_dict", None)) and callable(getattr(value, "load_state_dict", None)):
             return self._stateful(value, where)
-        if _goes_on_by_itself(value):
+        if self._goes_on_by_itself(value):
             self._lost(where, type(value).__name__)
             return None
         if type(value) in (dict, list) and value and depth < _DEEPEST:
@@ -84,7 +88,7 @@ class Keeper:
                 return self._several("items", value, items, where, depth)
         if _is_plain(value):
             return {"plain": to_plain(value, where)}
-        if depth < _DEEPEST and is_of_the_user(type(value)) and hasattr(value, "__dict__"):
+        if depth < _DEEPEST and is_of_the_user(type(value), self.home) and hasattr(value, "__dict__"):
             return self._several("attributes", value, list(vars(value).items()), where, depth)
         return None
 
@@ -103,10 +107,12 @@ class Keeper:
                 put_beside(current, node)
         elif "items" in node:
             for key, child in node["items"]:
-                if isinstance(current, list) and key < len(current):
-                    current[key] = self.put(current[key], child)
-                elif isinstance(current, dict):
+                if isinstance(current, dict):
                     current[key] = self.put(current.get(key), child)
+                elif key < len(current):
+                    current[key] = self.put(current[key], child)
+                else:
+                    self._lost("an item of a list", "an object made within the loop")
         else:
             for key, child in node["attributes"]:
                 vars(current)[key] = self.put(vars(current).get(key), child)
@@ -131,6 +137,27 @@ class Keeper:
             if type(key) in (str, int) and (node := self.take(item, f"{where}.{key}", depth + 1)) is not None
         ]
         return {kind: nodes} if nodes else None
+
+    def _arrays(self, value: Any, depth: int = 0) -> Iterator[Any]:
+        """The large tensors and arrays in `value`."""
+        numpy = sys.modules.get("numpy")
+        if isinstance(value, torch.Tensor) or (numpy is not None and isinstance(value, numpy.ndarray)):
+            if value.nbytes > LARGE_BYTES:
+                yield value
+        elif depth < _DEEPEST and type(value) in (list, tuple, dict):
+            for item in value.values() if isinstance(value, Mapping) else value:
+                yield from self._arrays(item, depth + 1)
+        elif depth < _DEEPEST and is_of_the_user(type(value), self.home) and hasattr(value, "__dict__"):
+            for item in list(vars(value).values()):
+                yield from self._arrays(item, depth + 1)
+
+    def _goes_on_by_itself(self, value: Any) -> bool:
+        """An iterator, or somebody's environment that is stepped: its state is its own affair, and changes."""
+        if isinstance(value, Iterator):
+            return True
+        kind = type(value)
+        stepped = callable(getattr(kind, "step", None)) and callable(getattr(kind, "reset", None))
+        return stepped and not is_of_the_user(kind, self.home)
 
     def _is_as_before(self, value: Any) -> bool:
         known = self._large.get(id(value))
@@ -162,15 +189,20 @@ def into(current: Any, saved: Any) -> Any:
     return saved
 
 
-def is_of_the_user(kind: type) -> bool:
-    """Whether a class is neither Python's own nor an installed package's, nor one of this package."""
-    if kind.__module__.partition(".")[0] == __package__.partition(".")[0]:
+def is_of_the_user(kind: type, home: str = "") -> bool:
+    """Whether a class is of package `home`, or neither Python's own nor an installed package's, nor one of ours."""
+    return is_users_module(kind.__module__, home)
+
+
+def is_users_module(name: str, home: str = "") -> bool:
+    """The same for a module by its name."""
+    top = name.partition(".")[0]
+    if top == __package__.partition(".")[0]:
         return False
-    module = sys.modules.get(kind.__module__)
-    file = getattr(module, "__file__", None)
-    if file is None:
-        return kind.__module__ == "__main__"
-    return not str(Path(file).resolve()).startswith(_INSTALLED)
+    if name == "__main__" or (home and top == home):
+        return True
+    file = getattr(sys.modules.get(name), "__file__", None)
+    return file is not None and not str(Path(file).resolve()).startswith(_INSTALLED)
 
 
 def _with_parts(value: Any) -> list[Any]:
@@ -178,14 +210,6 @@ def _with_parts(value: Any) -> list[Any]:
     if not isinstance(value, nn.Module):
         return [value]
     return [value, *value.modules(), *value.parameters(), *value.buffers()]
-
-
-def _goes_on_by_itself(value: Any) -> bool:
-    """An iterator, or an environment that is stepped: its state is its own affair, and changes."""
-    if isinstance(value, Iterator):
-        return True
-    kind = type(value)
-    return callable(getattr(kind, "step", None)) and callable(getattr(kind, "reset", None))
 
 
 def _is_plain(value: Any) -> bool:
@@ -196,20 +220,6 @@ def _is_plain(value: Any) -> bool:
     except (NotPlain, RecursionError):  # the latter: a list that holds itself
         return False
     return True
-
-
-def _arrays(value: Any, depth: int = 0) -> Iterator[Any]:
-    """The large tensors and arrays in `value`."""
-    numpy = sys.modules.get("numpy")
-    if isinstance(value, torch.Tensor) or (numpy is not None and isinstance(value, numpy.ndarray)):
-        if value.nbytes > LARGE_BYTES:
-            yield value
-    elif depth < _DEEPEST and type(value) in (list, tuple, dict):
-        for item in value.values() if isinstance(value, Mapping) else value:
-            yield from _arrays(item, depth + 1)
-    elif depth < _DEEPEST and is_of_the_user(type(value)) and hasattr(value, "__dict__"):
-        for item in list(vars(value).values()):
-            yield from _arrays(item, depth + 1)
 
 
 def _digest(array: Any) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 from repro_hydra.checkpoint.errors import CheckpointError
 from repro_hydra.checkpoint.liveness import live_after
-from repro_hydra.checkpoint.values import Keeper, is_of_the_user
+from repro_hydra.checkpoint.values import Keeper, is_users_module
 
 _OURS = ("repro_hydra.checkpoint", "repro_hydra.session.resume", "contextlib")
 
@@ -35,6 +35,7 @@ class Variables:
         """The calling function, of the user's, is the one that entered."""
         self._owner = _users_frame(sys._getframe(1))
         if self._owner is not None:
+            self._keeper.home = str(self._owner.f_globals.get("__name__", "")).partition(".")[0]
             for value in list(self._owner.f_locals.values()):
                 self._keeper.remember_large(value)
 
@@ -80,16 +81,26 @@ class Variables:
         return {"function": _name(frame), "values": values}
 
     def _frames(self) -> list[FrameType]:
-        """From the loop outwards to the owner; none where the owner does not wait for the loop."""
+        """From the loop outwards to the owner, without a library's (tqdm's, between the loop and its iterator).
+
+        Where the owner does not wait for the loop (it was entered in a function that has returned, or in another
+        generator): the user's functions that call each other there.
+        """
         found: list[FrameType] = []
+        nearest: list[FrameType] = []
+        left = False
         frame = _users_frame(sys._getframe(2))
         while frame is not None and self._owner is not None:
-            if _is_users(frame):
+            users = is_users_module(str(frame.f_globals.get("__name__", "")), self._keeper.home)
+            if users:
                 found.append(frame)
+            left = left or (bool(found) and not users)
+            if users and not left:
+                nearest.append(frame)
             if frame is self._owner:
                 return found
             frame = frame.f_back
-        return []
+        return nearest
 
 
 class NoVariables(Variables):
@@ -106,14 +117,6 @@ def _users_frame(frame: FrameType | None) -> FrameType | None:
     while frame is not None and str(frame.f_globals.get("__name__", "")).startswith(_OURS):
         frame = frame.f_back
     return frame
-
-
-def _is_users(frame: FrameType) -> bool:
-    """Neither ours nor a library's (tqdm's, between the loop and its iterator)."""
-    name = str(frame.f_globals.get("__name__", ""))
-    if name.startswith(_OURS):
-        return False
-    return is_of_the_user(type("", (), {"__module__": name}))
 
 
 def _name(frame: FrameType) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import warnings
 from collections.abc import Callable, Iterator
@@ -143,6 +144,24 @@ def with_steps(place: Path, stop_at: int) -> Any:
     return weight.detach(), running, rewards
 
 
+def with_a_wrapper(place: Path, stop_at: int) -> Any:
+    """Entered in a context manager of the user's, which does not wait for the loop."""
+
+    @contextlib.contextmanager
+    def wrapper() -> Iterator[Any]:
+        with resumable(model, optimizer, directory=place, name="loop") as state:
+            yield state
+
+    model, optimizer, loader = setting()
+    total = 0.0
+    with wrapper() as state:
+        for _ in state.epochs(3):
+            for batch in state.batches(loader):
+                total += learn(model, optimizer, batch)
+                asked_at(state.step, stop_at)
+    return total, model.state_dict()
+
+
 def same(a: Any, b: Any) -> bool:
     if isinstance(a, torch.Tensor):
         return torch.equal(a, b)
@@ -153,7 +172,9 @@ def same(a: Any, b: Any) -> bool:
     return bool(a == b)
 
 
-@pytest.mark.parametrize("train", [with_a_function, with_an_object, with_two_loops, with_steps])
+@pytest.mark.parametrize(
+    "train", [with_a_function, with_an_object, with_two_loops, with_steps, with_a_wrapper]
+)
 @pytest.mark.parametrize("stop_at", [0, 5, 8, 13])
 def test_the_loop_ends_as_if_it_had_not_been_left(train: Train, stop_at: int, tmp_path: Path) -> None:
     """However it is written, wherever it is stopped: weights, sums, lists, meters, averages, streams."""
@@ -346,6 +367,7 @@ def test_an_iterator_and_an_environment_of_the_loop_are_told(
         def step(self) -> float:
             return 1.0
 
+    Environment.__module__ = "gymnasium.core"  # somebody else's: its attributes are not ours to keep
     model, _, loader = setting()
     endless, world, total = iter(loader), Environment(), 0.0
     with resumable(model, directory=tmp_path) as state:
