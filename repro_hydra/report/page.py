@@ -84,7 +84,7 @@ def to_html(content: Content, plates: Plates, *, title: str | None, made_at: dat
         statuses[line.run.status] = statuses.get(line.run.status, 0) + 1
     template = _environment().get_template("page.html.jinja")
     return template.render(
-        title=title or f"Report on {', '.join(Path(root).name or root for root in content.roots[:3])}",
+        title=title or _title(content),
         css=Markup((Path(__file__).parent / "page.css").read_text(encoding="utf-8")),  # noqa: S704 (our own)
         content=content,
         plates={name: [_plate(drawn) for drawn in getattr(plates, name)] for name in _SECTIONS},
@@ -138,6 +138,14 @@ def _shown(value: Any) -> Any:
     return "\n".join(map(printable, value.split("\n")))
 
 
+def _title(content: Content) -> str:
+    """The name that all runs have, else the folders, with the day where one is called by its time."""
+    names = {line.run.name for line in content.runs}
+    if len(names) == 1 and (name := names.pop()):
+        return f"Report on {name}"
+    return f"Report on {', '.join('/'.join(Path(root).parts[-2:]) for root in content.roots[:3])}"
+
+
 def _plate(drawn: Drawn) -> dict[str, Any]:
     from markupsafe import Markup
 
@@ -165,7 +173,7 @@ def _runs(lines: Sequence[RunLine], roots: Sequence[str]) -> _Grid:
             line.run.status,
             str(line.run.upheld),
             line.run.started_at[:19].replace("T", " "),
-            "—" if line.told.duration_s is None else f"{line.told.duration_s:.1f}",
+            "—" if line.told.duration_s is None else f"{line.told.duration_s:.3g}",
         ]
         for line in lines[:MOST_RUNS]
     ]

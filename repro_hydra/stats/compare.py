@@ -7,7 +7,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from repro_hydra.stats.sample import check_fraction, mean_and_std, not_finite_note, t_quantile, to_floats
+from repro_hydra.stats.sample import (
+    check_fraction,
+    is_rounding,
+    mean_and_std,
+    not_finite_note,
+    t_quantile,
+    to_floats,
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,8 +92,9 @@ def paired_t_test(a: Iterable[Any], b: Iterable[Any], *, confidence: float = 0.9
     if reason is not None:
         return Difference(confidence=confidence, method="paired t", n_a=n, n_b=n, notes=(reason,))
     mean, std = mean_and_std(differences)
-    if std / math.sqrt(n) == 0.0:
-        same = f"all {n} differences are the same ({mean:g}): no test and no interval"
+    if is_rounding(std, (*first, *second)) or std / math.sqrt(n) == 0.0:
+        but = ", but for rounding" if std else ""
+        same = f"all {n} differences are the same ({mean:g}){but}: no test and no interval"
         return Difference(
             difference=mean, confidence=confidence, method="paired t", n_a=n, n_b=n, notes=(same,)
         )

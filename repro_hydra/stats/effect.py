@@ -10,7 +10,7 @@ from typing import Any
 
 from repro_hydra.stats.compare import paired_differences
 from repro_hydra.stats.noncentral import noncentrality_limits
-from repro_hydra.stats.sample import check_fraction, mean_and_std, not_finite_note, to_floats
+from repro_hydra.stats.sample import check_fraction, is_rounding, mean_and_std, not_finite_note, to_floats
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -126,7 +126,7 @@ def hedges_g(
             std_a * math.sqrt((n_a - 1) / degrees_of_freedom),
             std_b * math.sqrt((n_b - 1) / degrees_of_freedom),
         )
-    if unit == 0.0:
+    if unit == 0.0 or (paired and is_rounding(unit, (*first, *second))):
         return undefined("the spread is zero: there is no unit to measure in")
     d = difference / unit
     if not all(map(math.isfinite, (difference, unit, d))):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any
 
@@ -114,6 +115,11 @@ def _unscale(number: float, exponent: int) -> float:
         return math.ldexp(number, exponent)
     except OverflowError:
         return math.copysign(math.inf, number)
+
+
+def is_rounding(spread: float, values: Iterable[float]) -> bool:
+    """Whether the spread of differences of `values` is no more than what subtracting them rounds."""
+    return spread <= 4.0 * sys.float_info.epsilon * max(map(abs, values), default=0.0)
 
 
 def not_finite_note(values: Sequence[float]) -> str | None:

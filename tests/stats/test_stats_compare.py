@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 
 import numpy as np
 import pytest
@@ -108,6 +109,16 @@ def test_constant_differences_prove_nothing() -> None:
     welch = welch_t_test([2.0, 2.0], [1.0, 1.0])
     assert (welch.difference, welch.p_value, welch.decided) == (1.0, None, None)
     assert welch.notes == ("all values of A are the same, and all of B: no test and no interval",)
+
+
+def test_differences_that_are_the_same_but_for_rounding_prove_nothing() -> None:
+    """A shift of exactly one leaves differences some ulps apart, and those are no spread to test against."""
+    b = [random.Random(seed).gauss(0.0, 0.1) for seed in range(5)]
+    result = paired_t_test([value + 1.0 for value in b], b)
+    assert len({value + 1.0 - value for value in b}) > 1
+    assert (result.p_value, result.ci_low) == (None, None)
+    assert "but for rounding" in result.notes[0]
+    assert paired_t_test([value * 1.0001 for value in b], b).p_value is not None
 
 
 def test_one_constant_side_is_still_tested() -> None:
