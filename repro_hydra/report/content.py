@@ -10,6 +10,7 @@ import numpy as np
 
 from repro_hydra.record.places import known_places, project_of
 from repro_hydra.record.values import from_json_number
+from repro_hydra.report.figures import LARGEST_DRAWN
 from repro_hydra.report.promise import Promise, RunTold, promise_of, read_told
 from repro_hydra.report.provenance import Provenance, provenance_of
 from repro_hydra.reproduce.again import FOLDER
@@ -139,15 +140,15 @@ def _places(cwd: Path, roots: Sequence[Path]) -> list[Path]:
 def _curves(measured: Sequence[Measured], maker: RowMaker, cut: list[str]) -> Curves:
     """What was logged step by step: metric to the rows of each configuration."""
     having = [item for item in measured if item.runs]
-    if len(having) > MOST_CURVES:
-        cut.append(
-            f"Learning curves are of the first {MOST_CURVES} configurations; choose others with --where."
-        )
     rows = rows_of_steps(having[:MOST_CURVES], maker, None, UnknownMetric, most_steps=MOST_STEPS)
     curves: dict[str, dict[str, list[AggregateRow]]] = {}
     for row in rows:
-        if row.metric is not None and row.mean is not None:
+        if row.metric is not None and row.mean is not None and abs(row.mean) < LARGEST_DRAWN:
             curves.setdefault(row.metric, {}).setdefault(config_words(row.config), []).append(row)
+    if curves and len(having) > MOST_CURVES:
+        cut.append(
+            f"Learning curves are of the first {MOST_CURVES} configurations; choose others with --where."
+        )
     # One step is no curve.
     found = {metric: [rows for rows in of.values() if len(rows) > 1] for metric, of in curves.items()}
     return {metric: rows for metric, rows in found.items() if rows}
@@ -225,7 +226,7 @@ def _profiles(
 
 def _thresholds(values: Sequence[float]) -> list[float]:
     """Evenly over the range of the values, a little beyond both ends; none where there is no range."""
-    finite = [value for value in values if np.isfinite(value)]
+    finite = [value for value in values if abs(value) < LARGEST_DRAWN]
     if not finite or min(finite) == max(finite):
         return []
     low, high = min(finite), max(finite)

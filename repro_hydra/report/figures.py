@@ -6,7 +6,7 @@ on colour alone. No global state of Matplotlib is touched but inside `drawing`.
 
 from __future__ import annotations
 
-import math
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -36,6 +36,8 @@ DASHES: tuple[Any, ...] = (
 )
 SERIES_PER_FIGURE = len(SERIES)
 
+LARGEST_DRAWN = 1e150
+"""Beyond it the arithmetic of an axis overflows; tables have such values all the same."""
 _WIDTH_IN = 3.9
 _LABEL = 46
 _STRIP_IN = 0.36
@@ -85,7 +87,9 @@ def drawing() -> Iterator[None]:
         "pdf.fonttype": 42,  # embedded as TrueType, which publishers ask for
         "figure.dpi": 100,
     }
-    with mpl.rc_context(settings):
+    with mpl.rc_context(settings), warnings.catch_warnings():
+        # In the page the browser's fonts have it; in a file the glyph is an empty box, which everybody sees.
+        warnings.filterwarnings("ignore", message=r"Glyph .* missing from")
         yield
 
 
@@ -135,7 +139,7 @@ def seed_points(name: str, metric: str, rows: Sequence[AggregateRow], part: str 
 
 def _strip(axes: Axes, row: AggregateRow, y: float) -> None:
     values = [value for item in row.values if (value := from_json_number(item)) is not None]
-    finite = [value for value in values if math.isfinite(value)][:_MOST_DOTS]
+    finite = [value for value in values if _is_drawable(value)][:_MOST_DOTS]
     # A fixed, small zigzag keeps equal values apart without a random jitter.
     heights = [y - 0.10 + 0.05 * (index % 3) - 0.05 for index in range(len(finite))]
     axes.plot(
@@ -148,9 +152,9 @@ def _strip(axes: Axes, row: AggregateRow, y: float) -> None:
         alpha=0.65,
         markeredgewidth=0,
     )
-    if row.mean is None:
+    if row.mean is None or not _is_drawable(row.mean):
         return
-    if row.ci_low is not None and row.ci_high is not None:
+    if row.ci_low is not None and row.ci_high is not None and _is_drawable(row.ci_low, row.ci_high):
         axes.plot(
             [row.ci_low, row.ci_high], [y - 0.30] * 2, color=SERIES[1], linewidth=1.8, solid_capstyle="butt"
         )
@@ -180,7 +184,11 @@ def curves(name: str, metric: str, rows_of: Sequence[Sequence[AggregateRow]], pa
 def _curve(axes: Axes, rows: Sequence[AggregateRow], place: int) -> None:
     known = [row for row in rows if row.mean is not None and row.step is not None]
     steps = [float(row.step or 0) for row in known]
-    band = [row for row in known if row.ci_low is not None and row.ci_high is not None]
+    band = [
+        row
+        for row in known
+        if row.ci_low is not None and row.ci_high is not None and _is_drawable(row.ci_low, row.ci_high)
+    ]
     colour = SERIES[place]
     axes.fill_between(
         [float(row.step or 0) for row in band],
@@ -214,9 +222,13 @@ def differences(name: str, metric: str, comparisons: Sequence[Comparison], part:
         figure, axes = _new(len(comparisons) * _STRIP_IN + 0.55)
         for place, item in enumerate(comparisons):
             y = -float(place) - 0.2
-            if item.difference is None:
+            if item.difference is None or not _is_drawable(item.difference):
                 continue
-            if item.ci_low is not None and item.ci_high is not None:
+            if (
+                item.ci_low is not None
+                and item.ci_high is not None
+                and _is_drawable(item.ci_low, item.ci_high)
+            ):
                 axes.plot([item.ci_low, item.ci_high], [y, y], color=SERIES[0], linewidth=1.8)
             face = SERIES[0] if item.decided else "none"
             axes.plot(
@@ -331,6 +343,10 @@ def _legend(axes: Axes, labels: Sequence[str]) -> None:
     # A label that begins with an underscore would be left out: a blank before it is not seen.
     shown = [f" {label}" for label in labels]
     axes.figure.legend(handles, shown, loc="outside lower left", handlelength=3.2, borderaxespad=0.2)
+
+
+def _is_drawable(*values: float) -> bool:
+    return all(abs(value) < LARGEST_DRAWN for value in values)  # NaN is not
 
 
 def _rough(value: float | None) -> str:

@@ -224,6 +224,35 @@ def test_without_its_extra_it_says_what_to_install(tmp_path: Path, monkeypatch: 
         command._check_extra()
 
 
+def test_values_and_names_that_nobody_would_choose(tmp_path: Path) -> None:
+    """The largest and smallest doubles, NaN, one seed, equal values, empty and endless names: a page all the same."""
+    cases = {
+        "huge": [1e308, -1e308, 1e308],
+        "nan": ["NaN", "NaN"],
+        "inf": ["Infinity", 1.0],
+        "tiny": [5e-324, 0.0, 1e-300],
+        "equal": [1.0, 1.0],
+        "one": [3.0],
+    }
+    for name, values in cases.items():
+        for seed, value in enumerate(values):
+            run = make_run(
+                tmp_path / "m" / name / str(seed),
+                seed=seed,
+                result={"m": value, "": 2.0, "_x\ny": 3.0 + seed},
+                config={"case": name, "a key $x$ <b>": "\u202e" + 3000 * "y", "list": [1, {"a": None}]},
+                name="tab\there",
+            )
+            (run / ".repro" / "metrics.jsonl").write_text(
+                '{"step": 0, "m": "NaN"}\n{"step": 1, "m": 1e308}\n{"step": 2, "m": -1e308}\nno json\n'
+            )
+    report(tmp_path, "m", "--by", "case")
+    told = Page((tmp_path / "report.html").read_text()).text
+    for words in ("case=huge", "its limits are too large for a double", "2 NaN among 2 values", "case=one"):
+        assert words in told, words
+    assert "\u202e" not in told
+
+
 def test_the_sample_records_make_a_page(tmp_path: Path) -> None:
     """Records of every released version, with their environments in full."""
     records = Path(__file__).parent.parent / "records"
