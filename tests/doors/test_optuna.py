@@ -134,8 +134,6 @@ def test_hydras_own_sweeper_and_a_mapping(noisy: Project) -> None:
     ("arguments", "words"),
     [
         (["-m", "x=0,1", "seed=1,2", f"{REPEATS}=2"], "this sweep chooses seed itself"),
-        (["-m", "x=0,1", f"{REPEATS}=0"], "expected at least 1, found 0"),
-        (["-m", "x=0,1", f"{REPEATS}=2", f"{REPEATS}_as=best"], "expected one of mean, median"),
         (["-m", "x=0,1", f"{REPEATS}=2", "many=mapping"], "found loss, other"),
         ([f"{REPEATS}=2"], "expected a sweep, found a single run. Add -m"),
         (
@@ -147,6 +145,18 @@ def test_hydras_own_sweeper_and_a_mapping(noisy: Project) -> None:
 def test_misuse(noisy: Project, arguments: list[str], words: str) -> None:
     """One message, exit status 2, no traceback."""
     noisy.run(*arguments, "+repro=standard", DIRECTORY).refused(2, words)
+
+
+@pytest.mark.parametrize(
+    ("count", "statistic", "words"),
+    [(0, "mean", "expected at least 1, found 0"), (2, "best", "expected one of mean, median")],
+)
+def test_bad_options(count: int, statistic: str, words: str) -> None:
+    """Where, what was expected, what was found."""
+    from repro_hydra.repeats.plain import BadRepeats, check_repeats
+
+    with pytest.raises(BadRepeats, match=words):
+        check_repeats(count, statistic)
 
 
 def test_nan_is_not_left_out() -> None:
