@@ -111,12 +111,11 @@ def _is_submodule_of(top: Path, state: CodeState) -> bool:
 
 
 def _has_modules(folder: Path) -> bool:
-    """Whether something can be imported from there."""
+    """Whether something can be imported from there that no installer put there (``pip install --target``)."""
     try:
-        with os.scandir(folder) as listing:
-            return any(
-                entry.name.endswith((".py", ".so")) or Path(entry.path, "__init__.py").is_file()
-                for entry in listing
-            )
+        names = os.listdir(folder)  # noqa: PTH208 (names only)
     except OSError:
         return False
+    if any(name.endswith(".dist-info") for name in names):
+        return False  # the environment's record has these
+    return any(name.endswith((".py", ".so")) or (folder / name / "__init__.py").is_file() for name in names)
