@@ -93,7 +93,8 @@ def end_state(run: Path) -> EndState:
 def undisturbed(project: Project, seeds: range) -> dict[int, EndState]:
     """The same jobs at home, where nobody disturbs them."""
     home = ["hydra.sweep.dir=undisturbed", f"seed=range({seeds.start},{seeds.stop})"]
-    project.run("-m", "+repro=strict", "hydra/launcher=repro", "hydra.launcher.n_jobs=2", *home).ok()
+    command = project.command("-m", "+repro=strict", "hydra/launcher=repro", "hydra.launcher.n_jobs=2", *home)
+    subprocess.run(command, cwd=project.top, env=project.environment, check=True, timeout=300)
     return {seed: end_state(project.top / "undisturbed" / str(n)) for n, seed in enumerate(seeds)}
 
 
@@ -134,7 +135,7 @@ class Round:
             ) as submitter,
             self._disturbing(),
         ):
-            out, _ = submitter.communicate(timeout=420)
+            out, _ = submitter.communicate(timeout=900)
         cancelled = [number for number, (kind, _) in self.plan.items() if kind == "scancel"]
         assert submitter.returncode == (1 if cancelled else 0), out
         for number in cancelled:
@@ -147,7 +148,7 @@ class Round:
                 env=self.project.environment,
                 capture_output=True,
                 text=True,
-                timeout=300,
+                timeout=600,
             )
             assert done.returncode == 0, done.stdout + done.stderr
             assert json.loads(done.stdout)["again"] == cancelled
@@ -179,7 +180,7 @@ class Round:
         thread = threading.Thread(target=disturb)
         thread.start()
         yield
-        thread.join(timeout=60)
+        thread.join(timeout=300)
         assert not errors, errors
 
     def _disturb(self, number: int) -> None:
@@ -189,7 +190,7 @@ class Round:
         self.found.done[number] = step
         if kind in ("usr2", "scancel"):
             self.cluster.signal(job, "USR2") if kind == "usr2" else self.cluster.cancel(job)
-            wait_until(lambda: self._state(job) != "RUNNING", 120)
+            wait_until(lambda: self._state(job) not in ("RUNNING", "COMPLETING"), 300)
         elif kind == "time limit":
             self._time_limit(job)
         else:
@@ -206,7 +207,7 @@ class Round:
             before = len(load(self.sweep / str(number), "run")["restarts"])
             self.cluster.kill_node(node, with_tasks=kind == "node dies")
             # Orphans stay at their gates until the next attempt is there, which must see them off.
-            wait_until(lambda: len(load(self.sweep / str(number), "run")["restarts"]) > before, 120)
+            wait_until(lambda: len(load(self.sweep / str(number), "run")["restarts"]) > before, 300)
             self.cluster.repair()
 
     def _steps(self, number: int) -> int:
@@ -224,7 +225,7 @@ class Round:
         """Its time is nearly over, which Slurm tells it; the next attempt has time again."""
         raw = self.cluster.ask("squeue", "--noheader", f"--jobs={job}", "--format=%A")
         self.cluster.ask("scontrol", "update", f"JobId={raw}", "TimeLimit=1")
-        wait_until(lambda: self._state(job) != "RUNNING", 60)
+        wait_until(lambda: self._state(job) not in ("RUNNING", "COMPLETING"), 300)
         if self._state(job) == "PENDING":
             self.cluster.ask("scontrol", "update", f"JobId={raw}", "TimeLimit=60")
 
@@ -232,4 +233,4 @@ class Round:
         """Somebody else's job of a better partition takes the whole node."""
         out = ["--output=/dev/null", "--partition=main", "--exclusive", f"--nodelist={node}"]
         other = self.cluster.ask("sbatch", "--parsable", *out, "--wrap=sleep 1")
-        wait_until(lambda: self._state(other) == "COMPLETED", 120)
+        wait_until(lambda: self._state(other) == "COMPLETED", 300)
