@@ -22,16 +22,18 @@ MEANINGS = {
 
 _AGAIN = r"""
 repro_again() {
-  local status=$? job
-  [ $status != 0 ] && job=$(scontrol --oneliner show job "$SLURM_JOB_ID") || return 0
+  local status=$? job id=${SLURM_ARRAY_JOB_ID:+${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID}
+  id=${id:-$SLURM_JOB_ID}
+  [ $status != 0 ] && job=$(scontrol --oneliner show job "$id") || return 0
   case $job in *JobState=RUNNING*) ;; *) return 0 ;; esac
-  case $status:$job in 140:* | *" PreemptTime="[0-9]*) scontrol requeue "$SLURM_JOB_ID" ;; esac
+  case $status:$job in 140:* | *" PreemptTime="[0-9]*) scontrol requeue "$id" ;; esac
 }
 [ -n "$(trap -p EXIT)" ] || trap repro_again EXIT
 """.strip().splitlines()
 """At the script's end, whatever became of Python: queue a job again that was preempted, and ended in its grace time
 (Slurm itself only requeues what it has to kill), or that USR2 (128 + 12) ended before anybody listened. One that was
-cancelled, or is requeued already, does not count as running."""
+cancelled, or is requeued already, does not count as running. The last task of an array has the array's own number
+for SLURM_JOB_ID, which would mean all of them."""
 
 _REFUSE = 'repro_refuse() { echo "repro: node ${SLURMD_NODENAME:-$(hostname)}: $2" >&2; exit "$1"; }'
 

@@ -223,11 +223,10 @@ class Round:
 
     def _time_limit(self, job: str) -> None:
         """Its time is nearly over, which Slurm tells it; the next attempt has time again."""
-        raw = self.cluster.ask("squeue", "--noheader", f"--jobs={job}", "--format=%A")
-        self.cluster.ask("scontrol", "update", f"JobId={raw}", "TimeLimit=1")
+        self.cluster.ask("scontrol", "update", f"JobId={job}", "TimeLimit=1")
         wait_until(lambda: self._state(job) not in ("RUNNING", "COMPLETING"), 300)
         if self._state(job) == "PENDING":
-            self.cluster.ask("scontrol", "update", f"JobId={raw}", "TimeLimit=60")
+            self.cluster.ask("scontrol", "update", f"JobId={job}", "TimeLimit=60")
 
     def _preempt(self, node: str) -> None:
         """Somebody else's job of a better partition takes the whole node."""
