@@ -1,0 +1,43 @@
+"""`repro-hydra verify`: the manifest against what was kept elsewhere, and many runs at once."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+from laboratory import SCRIPT, Laboratory, edit
+
+from repro_hydra.record.manifest import digest_bytes, write_manifest
+from repro_hydra.record.paths import RunPaths
+
+
+def test_the_manifest_is_held_against_its_digest(lab: Laboratory, tmp_path: Path) -> None:
+    """Whoever rewrites record and manifest both is found by the digest that was printed at the run's end, alone."""
+    lab.holding(SCRIPT)
+    ended = lab.run("+repro=strict", "seed=3").ok()
+    run = lab.only_run()
+    printed = ended.text.rpartition("manifest blake3:")[2].split()[0]
+    assert printed == digest_bytes((run / ".repro/manifest.json").read_bytes())
+    for given in (printed, f"blake3:{printed}", printed[:12]):
+        lab.repro("verify", str(run), "--manifest", given).ok()
+    lab.repro("verify", str(run), "--manifest", printed[:4]).refused(1, "expected blake3:")
+    forged = shutil.copytree(run, tmp_path / "forged")
+    edit(forged / ".repro/result.json", accuracy=1.0)
+    lab.repro("verify", str(forged)).refused(1, "result.json: changed since the manifest was made")
+    write_manifest(RunPaths(forged))
+    lab.repro("verify", str(forged)).ok()
+    lab.repro("verify", str(forged), "--manifest", printed).refused(1, f"expected blake3:{printed}")
+
+    # many at once: one document, each finding with its run, and the one that is not whole found among them
+    many = [shutil.copytree(run, tmp_path / "many" / str(number)) for number in range(25)]
+    (many[7] / "weights.npz").write_bytes(b"")
+    ended = lab.repro("verify", "--json", *map(str, many))
+    assert ended.code == 1
+    document = json.loads(ended.out)
+    assert document["ok"] is False
+    blocking = [item for item in document["findings"] if item["severity"] == "blocks"]
+    assert [(item["run"], item["message"].split(":")[0]) for item in blocking] == [
+        (str(many[7]), "weights.npz")
+    ]
+    lab.repro("verify", *map(str, many[:2]), "--manifest", printed).refused(2, "expected one run, found 2")
