@@ -11,7 +11,6 @@ from repro_hydra.checkpoint import generators, objects
 from repro_hydra.checkpoint.errors import CheckpointError
 from repro_hydra.checkpoint.file import Header, read_checkpoint, write_checkpoint
 from repro_hydra.checkpoint.plain import from_plain, to_plain
-from repro_hydra.record.times import utc_now
 from repro_hydra.session.streams import put_streams, take_streams
 
 
@@ -80,7 +79,8 @@ def save_checkpoint(
         "extra": to_plain(extra, "extra"),
     }
     target.parent.mkdir(parents=True, exist_ok=True)
-    write_checkpoint(target, Header(step=step, epoch=epoch, saved_at=utc_now()), payload)
+    # Without the time: the same state gives the same file, which a reproduction is compared by.
+    write_checkpoint(target, Header(step=step, epoch=epoch), payload)
     return target
 
 

@@ -239,3 +239,9 @@ def test_a_view_does_not_drag_its_storage_along(place: Path) -> None:
     whole = torch.zeros(1_000_000)
     save_checkpoint(place, numbers={"one": whole[:1]}, random=False)
     assert place.stat().st_size < 10_000
+
+
+def test_the_same_state_gives_the_same_file(place: Path) -> None:
+    """A reproduction's checkpoint is compared with the original's byte by byte."""
+    first = save_checkpoint(place, epoch=1, **training()).read_bytes()
+    assert save_checkpoint(place.with_name("other.ckpt"), epoch=1, **training()).read_bytes() == first
