@@ -359,8 +359,11 @@ def _entry(program: Any) -> dict[str, Any]:
 
 
 def _remember(place: Path) -> None:
+    from repro_hydra.check.inside.start import VARIABLE
     from repro_hydra.record.places import project_of, remember_place
 
+    if VARIABLE in os.environ:
+        return  # a run of a check: its folder is gone in a minute
     remember_place(project_of(Path.cwd()), place)
 
 

@@ -55,7 +55,7 @@ def run(
     except KeyboardInterrupt:
         raise UserError("interrupted; the scratch folder is removed", _INTERRUPTED) from None
     except OSError as error:
-        raise UserError(f"{error.filename}: cannot be used for the runs ({error.strerror})") from None
+        raise UserError(f"{error.filename or 'the runs'}: {error.strerror or error}") from None
     if json:
         print_json(answer)
     else:

@@ -28,6 +28,8 @@ def check(lab: Laboratory, *command: str, options: tuple[str, ...] = (), code: i
     ended = lab.repro("check", "--json", *options, "--", sys.executable, *command)
     assert ended.code == code, ended.text
     assert list(Path(lab.environment["TMPDIR"]).glob("repro-hydra-check-*")) == []
+    for notes in Path(lab.environment["XDG_STATE_HOME"]).rglob("*.txt"):
+        assert "repro-hydra-check" not in notes.read_text()
     if "state.txt" not in " ".join(before):
         assert {k: v for k, v in lab.everything().items() if not k.startswith((".git/", "state"))} == {
             k: v for k, v in before.items() if not k.startswith(".git/")
