@@ -22,6 +22,7 @@ SCRIPTS = {
     "gymnasium_agent": "gymnasium",
 }
 EXAMPLE = "train"
+SWEEP = ("-m", "epochs=2", "hydra/launcher=repro", "hydra.launcher.n_jobs=3")
 REPORT = HERE / "clean_runs.json"
 
 
@@ -73,7 +74,7 @@ def test_fifty_five_clean_runs_raise_no_alarm(tmp_path: Path) -> None:
     for name, count in runs.items():
         arena = arena_of(name, tmp_path / name)
         # Fifty jobs of one sweep are fifty strict runs, each in a process of its own.
-        done = arena.run("strict", ["-m", f"seed=range({count})"] if count > 1 else [])
+        done = arena.run("strict", [*SWEEP, f"seed=range({count})"] if count > 1 else [])
         assert done.returncode == 0, done.stderr
         found = alarms(arena)
         accused += [f"{name}: {item.get('id', item)}" for item in found]
