@@ -1,0 +1,43 @@
+"""The trackers of one run: what is recorded is sent to them, and what the task sends them is recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from typing import Any
+
+from repro_hydra.imports import LateImports
+from repro_hydra.session.ledger import Ledger
+from repro_hydra.session.say import say
+from repro_hydra.tracking.beside import TrackersBeside
+from repro_hydra.tracking.taken import TakenMetrics
+
+
+class Mirror:
+    """Begun with the run, finished after its manifest is made."""
+
+    def __init__(self, ledger: Ledger, log: Callable[[Mapping[str, Any], int | None], None]) -> None:
+        self._ledger = ledger
+        self._log = log
+        self._beside: TrackersBeside | None = None
+
+    def begin(self, late: LateImports, stack: ExitStack) -> None:
+        """Start the trackers' process, and wrap what the task may log by."""
+        options, run_dir = self._ledger.plan.options, self._ledger.job.run_dir
+        if self._ledger.paths is None:
+            return
+        if options.take_metrics:
+            taken = TakenMetrics(self._log)
+            self._ledger.keep("take_metrics", lambda: taken.install(late.when_imported))
+            stack.callback(taken.remove)
+        if options.tracking:
+            try:
+                self._beside = TrackersBeside(run_dir, options.tracking, self._ledger.plan.cwd)
+            except OSError as error:
+                say(f"the trackers were not started: {error}. Run: repro-hydra track sync {run_dir}")
+
+    def finish(self, *, hurry: bool) -> None:
+        """Wait for what is not sent yet, and say what is left."""
+        if self._beside is not None:
+            for line in self._beside.finish(hurry=hurry):
+                say(line)
