@@ -81,6 +81,8 @@ class Disturbed:
     done: dict[int, int] = field(default_factory=dict)
     """Job to the step at which it was struck."""
     restarts: dict[int, list[Any]] = field(default_factory=dict)
+    failed: list[int] = field(default_factory=list)
+    """Those that were told as failed, and that `resume` went on with."""
 
 
 def end_state(run: Path) -> EndState:
@@ -137,11 +139,15 @@ class Round:
         ):
             out, _ = submitter.communicate(timeout=900)
         cancelled = [number for number, (kind, _) in self.plan.items() if kind == "scancel"]
-        assert submitter.returncode == (1 if cancelled else 0), out
-        for number in cancelled:
-            run = load(self.sweep / str(number), "run")
-            assert run["status"] in ("preempted", "failed"), run  # truly told, and not completed
-        if cancelled:
+        ends = {number: load(self.sweep / str(number), "run") for number in self.plan}
+        # Struck while its batch script began, before that could arrange for anything, a job fails as a cancelled one does.
+        self.found.failed = [number for number, run in ends.items() if run["status"] != "completed"]
+        assert submitter.returncode == (1 if self.found.failed else 0), out
+        assert set(cancelled) <= set(self.found.failed), out
+        for number in self.found.failed:
+            assert ends[number]["status"] in ("preempted", "failed"), ends[number]
+            assert ends[number]["error"], ends[number]  # truly told
+        if self.found.failed:
             done = subprocess.run(
                 [sys.executable, "-m", "repro_hydra", "resume", "--json", str(self.sweep)],
                 cwd=self.project.top,
@@ -151,7 +157,7 @@ class Round:
                 timeout=600,
             )
             assert done.returncode == 0, done.stdout + done.stderr
-            assert json.loads(done.stdout)["again"] == cancelled
+            assert json.loads(done.stdout)["again"] == self.found.failed
         for number in self.plan:
             self.found.restarts[number] = load(self.sweep / str(number), "run")["restarts"]
         return self.found
