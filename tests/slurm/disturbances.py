@@ -140,7 +140,7 @@ class Round:
             out, _ = submitter.communicate(timeout=900)
         cancelled = [number for number, (kind, _) in self.plan.items() if kind == "scancel"]
         ends = {number: load(self.sweep / str(number), "run") for number in self.plan}
-        # Struck while its batch script began, before that could arrange for anything, a job fails as a cancelled one does.
+        # Struck while its batch script began, before that could arrange for anything, a job fails like a cancelled one.
         self.found.failed = [number for number, run in ends.items() if run["status"] != "completed"]
         assert submitter.returncode == (1 if self.found.failed else 0), out
         assert set(cancelled) <= set(self.found.failed), out
