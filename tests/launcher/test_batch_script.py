@@ -1,4 +1,4 @@
-"""The batch script's last word, in a real shell with a scheduler's command that only answers and notes what it is told."""
+"""The batch script's last word, in a real shell with a scheduler's command that answers and notes what it is told."""
 
 from __future__ import annotations
 
