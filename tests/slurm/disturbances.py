@@ -205,8 +205,8 @@ class Round:
 
     def _strike_node(self, kind: str, job: str, number: int) -> None:
         node = self.cluster.ask("squeue", "--noheader", f"--jobs={job}", "--format=%N")
-        if not node:
-            return  # another strike has hit that node: this job is on its way back already
+        if not node or load(self.sweep / str(number), "run")["restarts"]:
+            return  # another strike has hit that node, and this job with it
         if kind == "preempted":
             self._preempt(node)
         else:
