@@ -387,9 +387,9 @@ def test_check_only_tells_all_at_once(project: Project, mode: str, sweep: bool) 
         "hydra.callbacks.repro.check_only=true",
         "hydra.callbacks.repro.determinism.cublas_workspace=:0:0"
         if mode == "strict"
-        else "hydra.callbacks.repro.wait=false",
+        else "hydra.callbacks.repro.environment.lock=missing.json",
     )
-    third = "setting-not-deterministic" if mode == "strict" else "option-without-effect:wait"
+    third = "setting-not-deterministic" if mode == "strict" else "environment-lock"
     ended.refused(1, "3 things stand", "no-commit", "output-not-writable", third)
     assert project.files() == before
 
