@@ -141,7 +141,8 @@ def _about_ignored(git: Git, top: Path, folder: Path) -> Iterator[Advice]:
         for what, children in (("environment", environments), ("outputs", outputs)):
             for child in children:
                 relative = os.path.relpath(child, top)
-                if git.ask("check-ignore", "-q", relative)[0] == 1:
+                # What lies in it: a folder that is kept for its README may ignore all the rest.
+                if git.ask("check-ignore", "-q", f"{relative}/{_LIES_IN_IT[what]}")[0] == 1:
                     yield Advice(
                         id=f"not-ignored:{relative}",
                         severity="harmless",
@@ -150,6 +151,7 @@ def _about_ignored(git: Git, top: Path, folder: Path) -> Iterator[Advice]:
                     )
 
 
+_LIES_IN_IT = {"environment": "pyvenv.cfg", "outputs": "2026-01-01"}
 _NOT_IGNORED = {
     "environment": "a virtual environment that git does not ignore; each capture has to look through it, and one "
     "`git add .` commits it",

@@ -196,3 +196,13 @@ def test_the_mend_in_a_findings_message_becomes_the_remedy() -> None:
         advice = advice_from(Finding(id="some", severity="blocks", message=message))
         assert advice.remedy == expected
         assert "Run:" not in advice.message
+
+
+def test_outputs_kept_for_their_readme_are_ignored_all_the_same(here: Path) -> None:
+    """As in this repository: the folder is git's, what runs write into it is not."""
+    shell("git init -q && mkdir -p outputs/2026-11-23 && echo 'what runs write' > outputs/README.md")
+    shell(
+        "printf '/outputs/*\\n!/outputs/README.md\\n' > .gitignore && git add -A && git commit -qm 'a commit'"
+    )
+    found = named(project.about_code(project.look_at_code(here), here, os.environ))
+    assert "not-ignored:outputs" not in found
