@@ -16,7 +16,6 @@ from repro_hydra.data.project import dataset_path
 from repro_hydra.data.read import Progress
 from repro_hydra.data.registry import Registry
 from repro_hydra.data.scan import Options, scan
-from repro_hydra.data.takeover import taken_over
 from repro_hydra.data.versions import data_add
 from repro_hydra.record.data import (
     VERSION_LENGTH,
@@ -64,7 +63,11 @@ def describe_dataset(
         It can't be read, or is not what the other system says; `DataMisuse` where nothing is there.
     """
     shown_path = shown_path if shown_path is not None else shown(str(path).encode("utf-8", "surrogateescape"))
-    foreign = taken_over(Path(path), cache=cache, paranoid=paranoid) if take_over and not ignore else None
+    foreign = None
+    if take_over and not ignore:
+        from repro_hydra.data.takeover import taken_over  # for whoever declares data, not for each start
+
+        foreign = taken_over(Path(path), cache=cache, paranoid=paranoid)
     if foreign is not None:
         return DatasetRecord(
             name=name,

@@ -15,10 +15,10 @@ from repro_hydra.config import CodeConf
 from repro_hydra.data import DataError, Registry, find_project
 from repro_hydra.doctor.advice import Advice, advice_from
 from repro_hydra.environment.distributions import local_path
-from repro_hydra.environment.locked import locked_differences, open_lock, project_lock, remedy
+from repro_hydra.environment.locked import locked_differences, open_lock, remedy
 from repro_hydra.record.environment import Distribution
 from repro_hydra.record.find import walk
-from repro_hydra.record.lock import LOCK_NAME
+from repro_hydra.record.lock import LOCK_NAME, project_lock
 from repro_hydra.record.paths import RECORD_DIR
 from repro_hydra.record.places import DEFAULT_PLACES, known_places, project_of
 

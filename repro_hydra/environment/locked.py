@@ -10,19 +10,11 @@ from packaging.utils import canonicalize_name
 from repro_hydra.environment.circumstances import Circumstance, differing_environments
 from repro_hydra.environment.pins import INSTALLERS
 from repro_hydra.record.environment import Distribution, EnvironmentRecord
-from repro_hydra.record.lock import LOCK_NAME, EnvironmentLock, read_lock
+from repro_hydra.record.lock import EnvironmentLock, read_lock
 from repro_hydra.record.schema import Finding, Severity
 from repro_hydra.record.store import RecordError
 
 _KIND = "environment-differs"
-
-
-def project_lock(given: str | None, cwd: Path, project: Path) -> Path | None:
-    """The lock that a run is held against: the one named, else the project's, else none."""
-    if given is not None:
-        return cwd / Path(given).expanduser()
-    usual = project / LOCK_NAME
-    return usual if usual.is_file() else None
 
 
 def open_lock(path: Path) -> tuple[EnvironmentLock | None, list[Finding]]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from fnmatch import fnmatchcase
+from fnmatch import translate
+from functools import lru_cache
 
 from repro_hydra.record.redact import is_secret_name, redact
 
@@ -36,13 +38,11 @@ _WHERE = (
 
 def chosen_variables(environ: Mapping[str, str], more: Sequence[str] = ()) -> dict[str, str]:
     """The variables that are set and match the default list or `more`, sorted by name, without secrets."""
-    patterns = (*DEFAULT_VARIABLES, *more)
-    exact = {pattern for pattern in patterns if not set(pattern) & set("*?[")}
-    wild = [pattern for pattern in patterns if pattern not in exact]
+    chosen = _any_of((*DEFAULT_VARIABLES, *more))
     return {
         name: redact(_encodable(value), key=name)
         for name, value in sorted(environ.items())
-        if name in exact or any(fnmatchcase(name, pattern) for pattern in wild)
+        if chosen.match(name)
     }
 
 
@@ -50,7 +50,7 @@ def is_chosen(name: str, more: Sequence[str] = ()) -> bool:
     """Whether the record holds the variable of this name, if it is set."""
     if name.startswith(("SLURM_", "SLURMD_")):
         return True
-    return any(fnmatchcase(name, pattern) for pattern in (*DEFAULT_VARIABLES, *more))
+    return _any_of((*DEFAULT_VARIABLES, *more)).match(name) is not None
 
 
 def only_tells_where(name: str) -> bool:
@@ -58,7 +58,7 @@ def only_tells_where(name: str) -> bool:
 
     What is computed must not depend on these; a script that reads them logs, finds its folders, or signs in.
     """
-    return any(fnmatchcase(name, pattern) for pattern in _WHERE) or is_secret_name(name)
+    return _any_of(_WHERE).match(name) is not None or is_secret_name(name)
 
 
 def slurm_variables(environ: Mapping[str, str]) -> dict[str, str]:
@@ -68,6 +68,12 @@ def slurm_variables(environ: Mapping[str, str]) -> dict[str, str]:
         for name, value in sorted(environ.items())
         if name.startswith(("SLURM_", "SLURMD_"))
     }
+
+
+@lru_cache(maxsize=8)
+def _any_of(patterns: tuple[str, ...]) -> re.Pattern[str]:
+    """One expression for all of them: every read of a variable by the task is held against it."""
+    return re.compile("|".join(map(translate, patterns)))
 
 
 def _encodable(value: str) -> str:

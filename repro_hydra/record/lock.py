@@ -37,6 +37,14 @@ class EnvironmentLock(Part, frozen=True, kw_only=True):
     """Canonical name to why no file is known although an index was asked."""
 
 
+def project_lock(given: str | None, cwd: Path, project: Path) -> Path | None:
+    """The lock that a run is held against: the one named, else the project's, else none."""
+    if given is not None:
+        return cwd / Path(given).expanduser()
+    usual = project / LOCK_NAME
+    return usual if usual.is_file() else None
+
+
 def read_lock(path: Path) -> EnvironmentLock:
     """The lock at `path`; an ``environment.json`` of a record is one too, without artifacts.
 

@@ -7,6 +7,7 @@ import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,6 @@ from repro_hydra.record.store import RecordError, read, write_json
 from repro_hydra.record.values import to_json
 from repro_hydra.session.code import KeptCode, lying_in
 from repro_hydra.session.environment_lock import held_against_lock, lock_record
-from repro_hydra.session.exports import write_exports
 from repro_hydra.session.plan import Job, Plan
 
 
@@ -118,7 +118,12 @@ def write_environment(
             relative = Path(os.path.relpath(shared, paths.record)).as_posix()
             record = msgspec.structs.replace(record, distributions=None, distributions_in=relative)
     write_json(paths.environment, record)
-    return [*held_against_lock(plan, whole), *write_exports(paths, plan, job, whole)]
+    findings = held_against_lock(plan, whole)
+    if plan.options.environment.exports:
+        from repro_hydra.session.exports import write_exports  # what it renders by costs each start 0.03 s
+
+        findings += write_exports(paths, plan, job, whole)
+    return findings
 
 
 def environment_of_this_process(options: ReproConf) -> EnvironmentRecord:
@@ -136,6 +141,7 @@ def unrecorded_variables(options: ReproConf) -> Callable[[str, str], bool]:
     from_outside = initial_environment()
     more = tuple(options.environment.variables)
 
+    @cache
     def is_unrecorded(name: str, value: str) -> bool:
         return from_outside.get(name) == value and not (is_chosen(name, more) or only_tells_where(name))
 
