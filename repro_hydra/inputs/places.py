@@ -94,7 +94,7 @@ class Places:
         own = [run_dir] if not self._holds_project(run_dir) else []
         self._own = _folders([*own, *(os.path.realpath(path) for path in own)])
         self._sweep_dir = sweep_dir
-        self._system = _folders([*self._prefixes(), *_WHOLE, *_settings(environ)])
+        self._system = _folders([*self._prefixes(), *self._installed(environ), *_WHOLE, *_settings(environ)])
         self._marked: dict[str, bool] = {}
 
     def _holds_project(self, folder: str) -> bool:
@@ -108,6 +108,13 @@ class Places:
             else:
                 yield prefix
                 yield os.path.realpath(prefix)
+
+    def _installed(self, environ: Mapping[str, str]) -> Iterable[str]:
+        """Folders that an installer filled (``pip install --target``): the environment's record has what is there."""
+        for entry in environ.get("PYTHONPATH", "").split(os.pathsep):
+            if entry and not self._holds_project(entry) and _holds_distributions(entry):
+                yield os.path.abspath(entry)  # noqa: PTH100
+                yield os.path.realpath(entry)
 
     def excludes(self, path: str) -> bool:
         """Whether the file at this absolute path is no input, wherever it came from."""
@@ -168,6 +175,13 @@ def _settings(environ: Mapping[str, str]) -> Iterable[str]:
     for name in _FOLDERS_IN_VARIABLES:
         if environ.get(name):
             yield os.path.abspath(environ[name])  # noqa: PTH100
+
+
+def _holds_distributions(folder: str) -> bool:
+    try:
+        return any(name.endswith(".dist-info") for name in os.listdir(folder))  # noqa: PTH208 (names only)
+    except OSError:
+        return False
 
 
 def _folders(paths: Iterable[str]) -> tuple[str, ...]:

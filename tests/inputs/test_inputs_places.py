@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -110,3 +111,16 @@ def test_an_environment_without_the_start_file_is_told_of_it(tmp_path: Path) -> 
     assert advice.id == "inputs-start-file"
     (tmp_path / START_FILE).touch()
     assert list(about_inputs([str(tmp_path)])) == []
+
+
+def test_a_folder_that_an_installer_filled_is_the_environments(tmp_path: Path) -> None:
+    """``pip install --target``; a folder on PYTHONPATH that none filled is an input like any other."""
+    for name in ("installed", "mine"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "installed/dependency-1.0.dist-info").mkdir()
+    path = os.pathsep.join(str(tmp_path / name) for name in ("installed", "mine", "missing"))
+    places = Places(
+        [str(tmp_path / "project")], str(tmp_path / "run"), {"HOME": "/home/nobody", "PYTHONPATH": path}
+    )
+    assert places.excludes(str(tmp_path / "installed/dependency.py"))
+    assert not places.excludes(str(tmp_path / "mine/module.py"))

@@ -152,5 +152,5 @@ def test_every_file_of_a_record_lies_in_its_folder(tmp_path: Path) -> None:
     for paths in (RunPaths(tmp_path), SweepPaths(tmp_path)):
         names = [name for name in dir(type(paths)) if isinstance(getattr(type(paths), name), property)]
         for name in set(names) - {"record", "earlier"}:
-            assert getattr(paths, name).parent == tmp_path / ".repro"
+            assert getattr(paths, name).is_relative_to(tmp_path / ".repro")
         assert paths.earlier.name == ".repro-earlier"
