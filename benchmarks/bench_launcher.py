@@ -16,6 +16,10 @@ import tempfile
 import time
 from pathlib import Path
 
+from repro_hydra.config import DeterminismConf
+from repro_hydra.determinism import required_variables
+from repro_hydra.determinism.addresses import fixed_for_children
+
 FEW = 2
 # Prints the clock when its task begins: what comes before it is start-up.
 SCRIPT = """
@@ -38,18 +42,8 @@ main()
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """Threads as strict has them on both sides, so that only our work differs."""
-    threads = dict.fromkeys(
-        (
-            "OMP_NUM_THREADS",
-            "MKL_NUM_THREADS",
-            "OPENBLAS_NUM_THREADS",
-            "NUMEXPR_NUM_THREADS",
-            "VECLIB_MAXIMUM_THREADS",
-        ),
-        "1",
-    )
-    right = {**threads, "PYTHONHASHSEED": "0", "CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
+    """What strict wants from the start, on both sides, so that nothing is started again and only our work differs."""
+    right = required_variables(DeterminismConf(), {})
     return {**os.environ, **right, "XDG_STATE_HOME": str(folder / "state")}
 
 
@@ -91,7 +85,7 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--jobs", type=int, default=12)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory() as name, fixed_for_children():
         folder = Path(name)
         (folder / "train.py").write_text(SCRIPT)
         (folder / ".gitignore").write_text("outputs\nmultirun\nstate\n__pycache__\n")

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
-from fnmatch import translate
+from fnmatch import fnmatchcase
 from functools import lru_cache
 
 from repro_hydra.record.redact import is_secret_name, redact
@@ -38,11 +37,9 @@ _WHERE = (
 
 def chosen_variables(environ: Mapping[str, str], more: Sequence[str] = ()) -> dict[str, str]:
     """The variables that are set and match the default list or `more`, sorted by name, without secrets."""
-    chosen = _any_of((*DEFAULT_VARIABLES, *more))
+    chosen = _names((*DEFAULT_VARIABLES, *more))
     return {
-        name: redact(_encodable(value), key=name)
-        for name, value in sorted(environ.items())
-        if chosen.match(name)
+        name: redact(_encodable(value), key=name) for name, value in sorted(environ.items()) if name in chosen
     }
 
 
@@ -50,7 +47,7 @@ def is_chosen(name: str, more: Sequence[str] = ()) -> bool:
     """Whether the record holds the variable of this name, if it is set."""
     if name.startswith(("SLURM_", "SLURMD_")):
         return True
-    return _any_of((*DEFAULT_VARIABLES, *more)).match(name) is not None
+    return name in _names((*DEFAULT_VARIABLES, *more))
 
 
 def only_tells_where(name: str) -> bool:
@@ -58,7 +55,7 @@ def only_tells_where(name: str) -> bool:
 
     What is computed must not depend on these; a script that reads them logs, finds its folders, or signs in.
     """
-    return _any_of(_WHERE).match(name) is not None or is_secret_name(name)
+    return name in _names(_WHERE) or is_secret_name(name)
 
 
 def slurm_variables(environ: Mapping[str, str]) -> dict[str, str]:
@@ -70,10 +67,27 @@ def slurm_variables(environ: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-@lru_cache(maxsize=8)
-def _any_of(patterns: tuple[str, ...]) -> re.Pattern[str]:
-    """One expression for all of them: every read of a variable by the task is held against it."""
-    return re.compile("|".join(map(translate, patterns)))
+class _Names:
+    """Names, and patterns as in a shell; one regular expression of them all would take each start 0.04 s to make."""
+
+    def __init__(self, patterns: Sequence[str]) -> None:
+        wild = [pattern for pattern in patterns if set(pattern) & set("*?[")]
+        self._exact = frozenset(patterns) - frozenset(wild)
+        self._beginnings = tuple(p[:-1] for p in wild if p.endswith("*") and not set(p[:-1]) & set("*?["))
+        self._endings = tuple(p[1:] for p in wild if p.startswith("*") and not set(p[1:]) & set("*?["))
+        simple = {*(f"{begin}*" for begin in self._beginnings), *(f"*{end}" for end in self._endings)}
+        self._others = [pattern for pattern in wild if pattern not in simple]
+
+    def __contains__(self, name: str) -> bool:
+        return (
+            name in self._exact
+            or name.startswith(self._beginnings)
+            or name.endswith(self._endings)
+            or any(fnmatchcase(name, pattern) for pattern in self._others)
+        )
+
+
+_names = lru_cache(maxsize=8)(_Names)
 
 
 def _encodable(value: str) -> str:

@@ -269,3 +269,14 @@ def test_limits_are_numbers_or_unlimited() -> None:
     for soft, hard in describe_limits(Unknown()).values():
         assert soft is None or soft >= 0
         assert hard is None or hard >= 0
+
+
+@pytest.mark.parametrize("patterns", [("A", "B*", "*_C", "d?e", "[xy]*", "*mid*"), ("*",), ()])
+def test_variables_are_chosen_as_a_shell_would(patterns: tuple[str, ...]) -> None:
+    """The quick answer and the standard library's are one."""
+    from fnmatch import fnmatchcase
+
+    from repro_hydra.environment.variables import _names
+
+    for name in ("A", "AB", "B", "BX", "X_C", "_C", "dze", "x1", "z1", "amidb", "mid", ""):
+        assert (name in _names(patterns)) is any(fnmatchcase(name, pattern) for pattern in patterns)
