@@ -6,7 +6,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -178,7 +178,10 @@ class ReproCallback(Callback):
             yield
         except BaseException:
             if place is not None:
-                place.announce("refused")
+                with suppress(
+                    OSError
+                ):  # a folder that cannot be written: what was refused says so, and is told
+                    place.announce("refused")
             raise
         if place is not None:
             place.announce("running", Path(str(config.hydra.run.dir)))

@@ -55,3 +55,13 @@ def test_what_rank_zero_refuses_no_rank_runs(project: Project) -> None:
     assert (first.code, late.returncode) == (2, 1), text
     assert "rank 0 refused the run" in text
     assert "ran train" not in text
+
+
+def test_rank_zero_tells_why_where_it_cannot_leave_a_note(project: Project) -> None:
+    """The note that the other ranks wait for has no place; the reason of the refusal is still the message."""
+    project.holding(SCRIPT)
+    project.write("outputs", "a file in the way")
+    done = project.run("+repro=strict", **SHARED, RANK="0")
+    assert done.code == 1
+    assert "[output-not-writable:" in done.text
+    assert "failure of its own" not in done.text
