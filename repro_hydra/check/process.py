@@ -18,12 +18,12 @@ from repro_hydra.check.inside.start import VARIABLE
 from repro_hydra.check.outcome import Outcome, read_outcome
 from repro_hydra.check.places import PLAIN_LOCALE, Kind, copy_tree, states
 from repro_hydra.determinism.addresses import can_be_fixed, fixed_for_children
+from repro_hydra.reproduce.process import ended_before_us
 
 _ENTRY = Path(__file__).with_name("entry")
 _ZONES = ("UTC", "Pacific/Kiritimati", "Pacific/Pago_Pago", "Asia/Kathmandu", "America/St_Johns")
 """The second and the third never have the same date."""
 _PLAIN_ZONES = ("UTC0", "<+14>-14", "<-11>+11", "<+0545>-5:45", "<-0330>+3:30")
-_GRACE_S = 15.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,16 +139,9 @@ def _to_its_end(
             stdout=subprocess.PIPE,
             stderr=stream,
         ) as process,
+        ended_before_us(process),
     ):
-        try:
-            printed, _ = process.communicate()
-        except BaseException:
-            process.terminate()
-            try:
-                process.wait(_GRACE_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
-            raise
+        printed, _ = process.communicate()
     if process.returncode != 0:
         workplace.echo(errors.read_text(errors="replace")[-3000:])
     return process.returncode, printed

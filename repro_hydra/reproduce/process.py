@@ -6,9 +6,11 @@ import os
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from repro_hydra.environment import list_distributions
 from repro_hydra.reproduce.command import Command
@@ -98,27 +100,36 @@ def run_to_its_end(
     Whatever ends us (Ctrl-C, SIGTERM, an error) ends it first, and it is given time to finish its record.
     """
     tail: deque[str] = deque(maxlen=_KEPT_LINES)
-    with subprocess.Popen(
-        list(arguments),
-        cwd=cwd,
-        env=dict(environ),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-    ) as process:
-        try:
-            assert process.stdout is not None
-            for line in process.stdout:
-                tail.append(line)
-                echo(line)
-            status = process.wait()
-        except BaseException:
-            process.terminate()
-            try:
-                process.wait(_GRACE_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
-            raise
+    with (
+        subprocess.Popen(
+            list(arguments),
+            cwd=cwd,
+            env=dict(environ),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+        ) as process,
+        ended_before_us(process),
+    ):
+        assert process.stdout is not None
+        for line in process.stdout:
+            tail.append(line)
+            echo(line)
+        status = process.wait()
     return Ended(status, "".join(tail))
+
+
+@contextmanager
+def ended_before_us(process: subprocess.Popen[Any]) -> Iterator[None]:
+    """Whatever ends us meanwhile ends `process` first, and gives it time to finish its record."""
+    try:
+        yield
+    except BaseException:
+        process.terminate()
+        try:
+            process.wait(_GRACE_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+        raise
