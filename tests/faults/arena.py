@@ -9,6 +9,8 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from repro_hydra.determinism.addresses import fixed_for_children
 
 CONFIG = "seed: 1\nlr: 0.1\n"
 IGNORED = "outputs/\nmultirun/\n__pycache__/\nreproductions/\nrepro-data/\n"
-LIMIT_S = 1200
+LIMIT_S = 360
 _DROPPED = (
     "GIT_",
     "REPRO_HYDRA_",
@@ -48,8 +50,12 @@ class Arena:
     def __init__(self, folder: Path, case: Case, which: str) -> None:
         self.case, self.which = case, which
         self.top, self.outside, home = folder / "project", folder / "outside", folder / "home"
-        for path in (self.top, self.outside, home, folder / "tmp"):
+        for path in (self.top, self.outside, home):
             path.mkdir(parents=True)
+        # Short, wherever the tests' folders lie: a data loader's workers open a socket below it, whose path may have
+        # 107 characters; a longer one hangs the loader.
+        scratch = tempfile.mkdtemp(prefix="arena-")
+        weakref.finalize(self, shutil.rmtree, scratch, ignore_errors=True)
         (home / "gitconfig").write_text(
             "[user]\n\tname = A User\n\temail = user@example.org\n[init]\n\tdefaultBranch = main\n"
         )
@@ -57,7 +63,7 @@ class Arena:
         self.environ = kept | {
             "HOME": str(home),
             "XDG_STATE_HOME": str(home / "state"),
-            "TMPDIR": str(folder / "tmp"),
+            "TMPDIR": scratch,
             "GIT_CONFIG_GLOBAL": str(home / "gitconfig"),
             "GIT_CONFIG_NOSYSTEM": "1",
             "GIT_CEILING_DIRECTORIES": str(folder),

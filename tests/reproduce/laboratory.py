@@ -8,6 +8,8 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -114,10 +116,11 @@ def edit(path: Path, **changes: Any) -> None:
 
 
 def laboratory_in(tmp_path: Path) -> Laboratory:
-    """An empty repository, a home, a place for scratch folders: all below `tmp_path`."""
-    home, scratch, top = tmp_path / "home", tmp_path / "scratch", tmp_path / "project"
-    for folder in (home, scratch, top):
+    """An empty repository and a home below `tmp_path`, and a place for scratch folders."""
+    home, top = tmp_path / "home", tmp_path / "project"
+    for folder in (home, top):
         folder.mkdir()
+    scratch = tempfile.mkdtemp(prefix="lab-")  # short: the sockets of a data loader's workers lie below it
     config = home / "gitconfig"
     config.write_text("[user]\n\tname = A User\n\temail = user@example.org\n[init]\n\tdefaultBranch = main\n")
     ours = ("GIT_", "REPRO_HYDRA_", "PYTEST_", "SLURM_", "OMP_", "MKL_", "OPENBLAS_", "NUMEXPR_", "COV_")
@@ -135,12 +138,13 @@ def laboratory_in(tmp_path: Path) -> Laboratory:
         | {
             "HOME": str(home),
             "XDG_STATE_HOME": str(home / "state"),
-            "TMPDIR": str(scratch),
+            "TMPDIR": scratch,
             "GIT_CONFIG_GLOBAL": str(config),
             "GIT_CONFIG_NOSYSTEM": "1",
             "GIT_CEILING_DIRECTORIES": str(tmp_path),
             "PYTHONDONTWRITEBYTECODE": "1",
         },
     )
+    weakref.finalize(made, shutil.rmtree, scratch, ignore_errors=True)
     made.git("init", "-q")
     return made
