@@ -45,6 +45,7 @@ def examine(folder: Path, environ: Mapping[str, str]) -> Examination:
             *settings.result(),
             *machine.about_threads(_usable_cores(cpu.affinity, cpu.quota_cores)),
             *machine.about_inputs(),
+            *machine.about_temporary_folder(environ),
             *machine.about_slurm(environ, launchers),
             *project.about_code(code, folder, environ),
             *project.about_packages(folder, installed),

@@ -24,6 +24,10 @@ from repro_hydra.record.schema import Finding
 
 _SAFE_CHECKPOINTS = Version("2.10")
 _SLURM_TIMEOUT_S = 20.0
+_SOCKET_PATH_BYTES = 103 if sys.platform == "darwin" else 107
+"""What ``sun_path`` holds besides its closing zero (``unix(7)``)."""
+_WORKER_SOCKET = "/pymp-xxxxxxxx/listener-xxxxxxxx"
+"""The socket that ``multiprocessing`` opens below the temporary folder, to pass a worker's tensors on."""
 
 
 def about_interpreter(environ: Mapping[str, str]) -> Iterator[Advice]:
@@ -184,6 +188,20 @@ def about_inputs(folders: Sequence[str] | None = None) -> Iterator[Advice]:
             message=f"{START_FILE}: expected in site-packages, where an interpreter reads it at its start, found none: "
             "what a job's Python children and the top of its script read is not watched",
             remedy="pip install --force-reinstall --no-deps repro-hydra (an editable install: pip install -e . again)",
+        )
+
+
+def about_temporary_folder(environ: Mapping[str, str]) -> Iterator[Advice]:
+    """A data loader's worker that cannot open its socket says so on stderr and goes on; who waits for it hangs."""
+    folder = next((environ[name] for name in ("TMPDIR", "TEMP", "TMP") if environ.get(name)), "")
+    most = _SOCKET_PATH_BYTES - len(_WORKER_SOCKET)
+    if len(os.fsencode(folder)) > most:
+        yield Advice(
+            id="temporary-folder-too-long",
+            severity="may_change_bits",
+            message=f"the temporary folder {folder}: expected a path of at most {most} bytes, found "
+            f"{len(os.fsencode(folder))}: the workers of a torch DataLoader cannot open a socket there, and it hangs",
+            remedy="export TMPDIR=/tmp",
         )
 
 

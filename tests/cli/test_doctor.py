@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import socket
 import stat
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -206,3 +209,24 @@ def test_outputs_kept_for_their_readme_are_ignored_all_the_same(here: Path) -> N
     )
     found = named(project.about_code(project.look_at_code(here), here, os.environ))
     assert "not-ignored:outputs" not in found
+
+
+def test_a_temporary_folder_whose_sockets_cannot_be_opened_is_told() -> None:
+    """Told exactly where a real socket of that length is refused; a data loader hangs there."""
+    short = tempfile.mkdtemp(dir="/tmp")
+    try:
+        for length in range(70, 90):
+            folder = short + "/" + "x" * (length - len(short) - 1)
+            place = Path(folder, "pymp-12345678")
+            place.mkdir(parents=True)
+            with socket.socket(socket.AF_UNIX) as listener:
+                try:
+                    listener.bind(str(place / "listener-12345678"))
+                    opened = True
+                except OSError:
+                    opened = False
+            told = list(machine.about_temporary_folder({"TMPDIR": folder}))
+            assert [advice.id for advice in told] == ([] if opened else ["temporary-folder-too-long"])
+    finally:
+        shutil.rmtree(short)
+    assert list(machine.about_temporary_folder({})) == []
