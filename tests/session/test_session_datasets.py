@@ -15,7 +15,7 @@ from repro_hydra.data import pin as pinning
 from repro_hydra.record.data import DataRecord, DatasetRecord
 from repro_hydra.session import datasets
 from repro_hydra.session.datasets import DataPlan, JobData, Telling, look_at_data, pin_data, plan_for_job
-from repro_hydra.session.inputs import _Declared
+from repro_hydra.session.declared import Declared
 
 
 @pytest.fixture
@@ -118,7 +118,7 @@ def test_what_a_dataset_ignores_is_not_declared_by_it(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "data/digits")
     own = DatasetRecord(name="own", path="own", version="v", digest="d", size_bytes=0, files=0)
     linked = msgspec.structs.replace(own, name="l", path="../link", ignore=["*.tmp", "cache/"])
-    holds = _Declared(DataRecord(datasets=[own, linked]), tmp_path, "data").holds
+    holds = Declared(DataRecord(datasets=[own, linked]), tmp_path, "data").holds
     for path in ("data/own", "own/deep/x.csv", "data/own/x.tmp", "link/a", "data/digits/sub/a.csv"):
         assert holds(str(tmp_path / path)), path
     for path in ("data/owned", "link/x.tmp", "data/digits/cache/a", "data/digits/sub/cache/deep/a", "data/a"):
