@@ -34,7 +34,9 @@ demo: $(EXAMPLE_STAMP)
 	  && echo && echo "The record is in $$run/.repro:" && ls -l "$$run/.repro"
 
 # `logical`, for `auto` counts physical cores and would leave half of a small virtual machine idle.
+# The package's byte code is written first: the tests start thousands of interpreters, and most may not write it.
 test: $(TEST_STAMP)
+	$(BIN)/python -m compileall -q repro_hydra hydra_plugins
 	$(BIN)/python -m pytest -n logical --maxprocesses $(TEST_PROCESSES) $(TEST_ARGS)
 
 lint: $(TEST_STAMP)

@@ -6,12 +6,13 @@ python benchmarks/bench_discovery.py [--pairs 15]
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+from users_environment import users_environment
 
 # The plugin is hidden by taking its folder out of the namespace package's path.
 TIMED = """
@@ -44,7 +45,9 @@ def main() -> None:
         def once(how: str) -> float:
             command = [sys.executable, str(script), how]
             return float(
-                subprocess.run(command, check=True, capture_output=True, text=True, env=os.environ).stdout
+                subprocess.run(
+                    command, check=True, capture_output=True, text=True, env=users_environment()
+                ).stdout
             )
 
         once("hide"), once("show")

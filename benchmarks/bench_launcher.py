@@ -8,13 +8,14 @@ Each figure is the median over pairs of runs taken in turn (plain, ours, plain, 
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+
+from users_environment import users_environment
 
 from repro_hydra.config import DeterminismConf
 from repro_hydra.determinism import required_variables
@@ -44,7 +45,7 @@ main()
 def environment(folder: Path) -> dict[str, str]:
     """What strict wants from the start, on both sides, so that nothing is started again and only our work differs."""
     right = required_variables(DeterminismConf(), {})
-    return {**os.environ, **right, "XDG_STATE_HOME": str(folder / "state")}
+    return {**users_environment(), **right, "XDG_STATE_HOME": str(folder / "state")}
 
 
 def until_task(folder: Path, *arguments: str) -> float:

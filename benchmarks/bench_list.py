@@ -6,7 +6,6 @@ python benchmarks/bench_list.py [--runs 10000] [--repeats 5]
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
 import statistics
 import subprocess
@@ -18,6 +17,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from made_records import make_run
+from users_environment import users_environment
 
 FIRST_BOUND_S, AGAIN_BOUND_S = 1.0, 0.4
 SETTLE_S = 2.5
@@ -39,7 +39,7 @@ def main() -> None:
                 config={"optimizer": {"lr": 0.1 * (number % 7)}, "model": {"width": 64, "depth": 3}},
             )
         time.sleep(SETTLE_S)
-        environment = {**os.environ, "XDG_CACHE_HOME": str(cache)}
+        environment = {**users_environment(), "XDG_CACHE_HOME": str(cache)}
 
         def once(*arguments: str) -> float:
             began = time.perf_counter()

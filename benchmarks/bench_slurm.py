@@ -9,7 +9,6 @@ Compared is the time from a job's start to its end, as Slurm's accounting has it
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 import subprocess
 import sys
@@ -17,6 +16,8 @@ import tempfile
 import time
 from datetime import datetime
 from pathlib import Path
+
+from users_environment import users_environment
 
 BOUND = 1.10
 SCRIPT = """\
@@ -60,7 +61,7 @@ def sweep(top: Path, name: str, jobs: int, *more: str) -> subprocess.Popen[bytes
         [sys.executable, "train.py", "-m", *fixed, f"seed=range({jobs})", *more],
         cwd=top,
         stdout=subprocess.DEVNULL,
-        env=os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
+        env=users_environment() | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
     )
 
 
