@@ -204,7 +204,8 @@ def _repository_url(remote: str) -> str | None:
 
 def _checked(pattern: re.Pattern[str], value: str | None, what: str) -> str:
     if value is None or not pattern.fullmatch(value):
-        raise ValueError(f"expected an {what}, found {value!r}")
+        article = "an" if what[0] in "aeiou" else "a"
+        raise ValueError(f"expected {article} {what}, found {value!r}")
     return value
 
 

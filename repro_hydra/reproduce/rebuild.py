@@ -8,18 +8,17 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from repro_hydra.environment.circumstances import canonical
+from repro_hydra.environment.distributions import local_path
+from repro_hydra.environment.exports.requirements import line_of
+from repro_hydra.environment.pins import Pin, pins_of
 from repro_hydra.record.environment import Distribution
 from repro_hydra.reproduce.original import Original
 from repro_hydra.reproduce.process import Python
 
-_NAME = re.compile(r"[A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?")
-_VERSION = re.compile(r"[A-Za-z0-9][\w.!+-]*")
-_COMMIT = re.compile(r"[0-9a-f]{7,64}")
-_URL = re.compile(r"https?://[\w.:/@%~+-]+")
-_NOT_PINNED = frozenset({"pip", "setuptools", "wheel", "uv"})
 _OURS = "repro-hydra"
 _LIMIT_S = 3600
 
@@ -28,33 +27,28 @@ class RebuildFailed(Exception):
     """The environment cannot be made; the text says all that is in the way."""
 
 
-def pins(distributions: list[Distribution]) -> tuple[list[str], list[str]]:
+def requirements_of(distributions: Sequence[Distribution]) -> tuple[list[str], list[str]]:
     """Requirements that give these distributions, and what no requirement can give.
 
-    Every name, version and address is checked: they come from a record, and go to a program that installs.
+    `pins_of` checks every name, version and address: they come from a record, and go to a program that installs.
+    What was editable is not among them: its code is in the snapshot where it is the project's own; else its import
+    will tell.
     """
-    requirements, problems = [], []
-    for item in distributions:
-        name = canonical(item.name)
-        if name in _NOT_PINNED or name == _OURS:
-            continue
-        version = item.version or ""
-        if not _NAME.fullmatch(item.name) or not _VERSION.fullmatch(version):
-            problems.append(f"{item.name!r} {version!r} is no name and version")
-        elif item.kind == "vcs" and item.url and item.commit:
-            if _URL.fullmatch(item.url) and _COMMIT.fullmatch(item.commit):
-                requirements.append(f"{item.name} @ git+{item.url}@{item.commit}")
-            else:
-                problems.append(f"{item.name}: {item.url} at {item.commit} is no address to install from")
-        elif item.editable or item.kind == "editable":
-            continue  # its code is in the snapshot where it is the project's own; else its import will tell
-        elif item.kind == "local":
+    pins = pins_of([item for item in distributions if not item.editable and canonical(item.name) != _OURS])
+    requirements, problems = [], list(pins.problems)
+    for pin in pins.pins:
+        if pin.here_only and (pin.source == "directory" or not _is_here(pin)):
             problems.append(
-                f"{item.name} {version} was installed from {item.url}, a folder of the other machine"
+                f"{pin.name} {pin.version} was installed from {pin.url}, of the machine of the run"
             )
         else:
-            requirements.append(f"{item.name}=={version}")
+            requirements.append(line_of(pin))
     return requirements, problems
+
+
+def _is_here(pin: Pin) -> bool:
+    place = local_path((pin.url or "").removeprefix("git+"))
+    return place is not None and place.exists()
 
 
 def rebuilt_python(original: Original, folder: Path, tree: Path) -> Python:
@@ -66,7 +60,7 @@ def rebuilt_python(original: Original, folder: Path, tree: Path) -> Python:
     """
     if original.distributions is None or original.environment is None:
         raise RebuildFailed("the record does not hold the list of packages")
-    requirements, problems = pins(original.distributions)
+    requirements, problems = requirements_of(original.distributions)
     if problems:
         raise RebuildFailed("; ".join(problems))
     version = original.environment.interpreter.version
