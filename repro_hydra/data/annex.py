@@ -15,6 +15,8 @@ from typing import NamedTuple
 
 from repro_hydra.data.errors import DataChanged, Problem
 from repro_hydra.data.foreign import Foreign
+from repro_hydra.data.ignore import compile_ignore
+from repro_hydra.data.placeholders import GIT
 from repro_hydra.data.walk import walk
 
 _KEY = re.compile(
@@ -23,8 +25,8 @@ _KEY = re.compile(
 _HASHES = {
     "SHA256": "sha256", "SHA512": "sha512", "SHA384": "sha384", "SHA224": "sha224", "SHA1": "sha1", "MD5": "md5",
     "SHA3_256": "sha3_256", "SHA3_512": "sha3_512", "SHA3_384": "sha3_384", "SHA3_224": "sha3_224",
-    "BLAKE2B512": "blake2b", "BLAKE2S256": "blake2s",
 }  # fmt: skip
+_BLAKE2 = re.compile(r"BLAKE2(?P<kind>[BS])(?P<bits>160|224|256|384|512)")
 _CHUNK_BYTES = 4 << 20
 
 
@@ -42,8 +44,8 @@ def key_of(target: bytes) -> Key | None:
     match = _KEY.search(target)
     if match is None:
         return None
-    backend = match["backend"].decode()
-    algorithm = _HASHES.get(backend) or _HASHES.get(backend.removesuffix("E"))
+    backend = match["backend"].decode().removesuffix("E")
+    algorithm = backend if _BLAKE2.fullmatch(backend) else _HASHES.get(backend)
     if algorithm is None:
         return None
     digest = (
@@ -84,7 +86,7 @@ def check_folder(path: Path, *, full: bool = False) -> tuple[int, int]:
     count = size_bytes = 0
     root = os.fsencode(os.path.realpath(path))
     problems = []
-    for name, mode, *_ in walk(root)[0]:
+    for name, mode, *_ in walk(root, compile_ignore([GIT]))[0]:
         if mode & 0o170000 != 0o120000:
             continue
         place = Path(os.fsdecode(root + b"/" + name))
@@ -98,8 +100,18 @@ def check_folder(path: Path, *, full: bool = False) -> tuple[int, int]:
             count += 1
             size_bytes += place.stat().st_size
     if problems:
-        raise DataChanged(f"{path}: {len(problems)} files of git-annex are not as their keys say", problems)
+        raise DataChanged(
+            f"{path}: {len(problems)} files of git-annex are not as their keys say", sorted(problems)
+        )
     return count, size_bytes
+
+
+def _hasher(algorithm: str) -> hashlib._Hash | hashlib.blake2b | hashlib.blake2s:
+    blake2 = _BLAKE2.fullmatch(algorithm)
+    if blake2 is None:
+        return hashlib.new(algorithm, usedforsecurity=False)
+    make = hashlib.blake2b if blake2["kind"] == "B" else hashlib.blake2s
+    return make(digest_size=int(blake2["bits"]) // 8)
 
 
 def _problem(place: Path, key: Key, full: bool) -> str | None:
@@ -110,7 +122,7 @@ def _problem(place: Path, key: Key, full: bool) -> str | None:
     if key.size_bytes not in (None, -1, size):
         return f"expected {key.size_bytes} bytes, as its key says, found {size}. Run: git annex fsck"
     if full:
-        digest = hashlib.new(key.algorithm, usedforsecurity=False)
+        digest = _hasher(key.algorithm)
         with place.open("rb") as stream:
             while chunk := stream.read(_CHUNK_BYTES):
                 digest.update(chunk)

@@ -18,7 +18,7 @@ from repro_hydra.data.walk import Stored
 from repro_hydra.record.data import DatasetKind
 from repro_hydra.record.store import write_bytes
 
-_MAGIC = b"repro-hydra data cache 2\n"
+_MAGIC = b"repro-hydra data cache 3\n"
 _CHECKSUM_BYTES = 32
 
 

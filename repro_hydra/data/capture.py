@@ -12,6 +12,7 @@ import msgspec
 from repro_hydra.data import annex
 from repro_hydra.data.cache import StatCache
 from repro_hydra.data.errors import DataChanged, DataError, DataMisuse, shown
+from repro_hydra.data.placeholders import GIT, check_contents
 from repro_hydra.data.project import dataset_path
 from repro_hydra.data.read import Progress
 from repro_hydra.data.registry import Registry
@@ -55,7 +56,8 @@ def describe_dataset(
     cache : StatCache, optional
         None reads every file.
     take_over : bool
-        Where another system tracks it, believe that system's version, checked by its own means.
+        Where another system tracks it, believe that system's version, checked by its own means. Of a clone of a
+        git repository, its ``.git`` is left out.
 
     Raises
     ------
@@ -80,6 +82,9 @@ def describe_dataset(
             executable=executable,
             system=foreign.system,
         )
+    check_contents(Path(path))
+    if take_over and GIT not in ignore and os.path.lexists(os.path.join(path, GIT)):  # noqa: PTH118
+        ignore = (*ignore, GIT)  # a clone as a whole: what git keeps for itself changes with every look at it
     annexed, annexed_bytes = (
         annex.check_folder(Path(path), full=paranoid) if _may_be_annexed(Path(path)) else (0, 0)
     )

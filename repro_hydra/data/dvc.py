@@ -20,7 +20,7 @@ from typing import Any
 
 from repro_hydra.data.errors import DataChanged, DataError
 from repro_hydra.data.foreign import CheckedOnce, Foreign, rows_of
-from repro_hydra.data.ignore import compile_ignore
+from repro_hydra.data.ignore import compile_ignore, is_left_out
 from repro_hydra.data.walk import FORMAT, REGULAR, Row
 
 _CHUNK_BYTES = 4 << 20
@@ -54,11 +54,13 @@ def find_tracked(path: Path) -> Tracked | None:
     for folder in path.parents:
         lock = folder / "dvc.lock"
         if lock.is_file():
-            stages = _load(lock).get("stages")
-            for stage in (stages if isinstance(stages, Mapping) else {}).values():
-                outs = stage.get("outs") if isinstance(stage, Mapping) else None
-                for out in _entries(outs):
-                    if os.path.normpath(folder / str(out.get("path"))) == str(path):
+            for name, stage in _mappings(_load(lock).get("stages")):
+                start = None
+                for out in _entries(stage.get("outs")):
+                    if os.path.basename(str(out.get("path"))) != path.name:  # noqa: PTH119 (a path as text)
+                        continue
+                    start = start or _working_folder(folder, name)
+                    if start is not None and os.path.normpath(start / str(out.get("path"))) == str(path):
                         return _tracked(out, path, lock)
         if (folder / ".dvc").is_dir():
             break
@@ -117,6 +119,24 @@ def _load(file: Path) -> Mapping[str, Any]:
     return value
 
 
+def _mappings(value: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for name, item in (value if isinstance(value, Mapping) else {}).items():
+        if isinstance(item, Mapping):
+            yield str(name), item
+
+
+def _working_folder(folder: Path, stage: str) -> Path | None:
+    """What the paths of a stage in ``dvc.lock`` are relative to: ``dvc.yaml`` says; None where it has a template."""
+    file = folder / "dvc.yaml"
+    if not file.is_file():
+        return folder
+    # A stage of a loop is called NAME@ITEM in the lock.
+    described = dict(_mappings(_load(file).get("stages"))).get(stage.partition("@")[0], {})
+    inner = described.get("do", described)
+    wdir = inner.get("wdir", ".") if isinstance(inner, Mapping) else "."
+    return None if not isinstance(wdir, str) or "${" in wdir else folder / wdir
+
+
 def _entries(value: Any) -> Iterator[Mapping[str, Any]]:
     if isinstance(value, list):
         yield from (item for item in value if isinstance(item, Mapping))
@@ -133,16 +153,7 @@ def _without_ignored(path: Path, rows: list[Row]) -> list[Row]:
         if (folder / ".dvc").is_dir():
             break
     ignored = compile_ignore([*patterns, ".dvc/", ".git/", ".hg/", ".dvcignore"])
-    assert ignored is not None
-    parents: dict[bytes, bool] = {}
-
-    def left_out(name: bytes, is_directory: bool) -> bool:
-        above = name.rpartition(b"/")[0]
-        if above and above not in parents:
-            parents[above] = left_out(above, True)
-        return parents.get(above, False) or ignored(name, is_directory)
-
-    return [row for row in rows if not row[0] or not left_out(row[0], row[1] & FORMAT != REGULAR)]
+    return [row for row in rows if not row[0] or not is_left_out(row[0], ignored, row[1] & FORMAT != REGULAR)]
 
 
 def _status_is_clean(foreign: Foreign) -> bool:

@@ -12,6 +12,7 @@ Ignored = Callable[[bytes, bool], bool]
 """Takes a path relative to the dataset, and whether it is a directory."""
 
 _ANY_DEPTH = "**"
+_SLASH = ord("/")
 _Pattern = tuple[bool, list["re.Pattern[str] | None"]]
 
 
@@ -40,6 +41,14 @@ def compile_ignore(patterns: Sequence[str]) -> Ignored | None:
         )
 
     return ignored
+
+
+def is_left_out(path: bytes, ignored: Ignored | None, is_directory: bool = False) -> bool:
+    """Whether `path` is ignored, or lies below a directory that is."""
+    if ignored is None:
+        return False
+    above = [path[:end] for end, char in enumerate(path) if char == _SLASH]
+    return any(ignored(folder, True) for folder in above) or ignored(path, is_directory)
 
 
 def _compile(pattern: str) -> _Pattern:

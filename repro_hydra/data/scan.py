@@ -17,7 +17,7 @@ from repro_hydra.data.annex import key_of
 from repro_hydra.data.cache import Snapshot, StatCache
 from repro_hydra.data.digest import KINDS, Entry, digest_encoded, encode_entry, encode_file
 from repro_hydra.data.errors import DataError, DataMisuse, Problem, shown
-from repro_hydra.data.ignore import compile_ignore
+from repro_hydra.data.ignore import Ignored, compile_ignore, is_left_out
 from repro_hydra.data.read import Counter, Progress, read_all, read_unknown
 from repro_hydra.data.walk import FORMAT, REGULAR, Row, Stored, reason_of, row_of, walk
 from repro_hydra.record.data import DatasetKind, EntryKind
@@ -26,6 +26,7 @@ _RACY_WINDOW_NS = 2_000_000_000
 _SHOWN_EXCEPTIONS = 100
 _NO_CONTENT = "its content is not part of the digest, only its name and kind"
 _LEADS_OUT = "the link leads out of the dataset: what it points to is not part of the digest"
+_LEADS_TO_IGNORED = "the link leads to what is ignored: that is not part of the digest"
 _SPECIAL = {"fifo": "a FIFO", "block": "a block device", "character": "a character device"}
 
 
@@ -174,6 +175,7 @@ def _snapshot(
     exceptions: list[tuple[bytes, str]] = []
     size_bytes = files = newest = 0
     execute = stat.S_IXUSR if options.executable else 0
+    ignored = compile_ignore(options.ignore)
     stored.sort()
     for path, mode, size, mtime_ns, ctime_ns, _, content in stored:
         if mode & FORMAT == REGULAR:
@@ -183,7 +185,7 @@ def _snapshot(
         else:
             encoded.append(encode_entry(path, kind_of(mode), 0, content, False))
             if not stat.S_ISDIR(mode):
-                reason = _why_not_covered(path, mode, content)
+                reason = _why_not_covered(path, mode, content, ignored)
                 exceptions += [(path, reason)] if reason else []
         if ctime_ns > newest:
             newest = ctime_ns
@@ -203,14 +205,16 @@ def _snapshot(
     )
 
 
-def _why_not_covered(path: bytes, mode: int, content: bytes) -> str | None:
+def _why_not_covered(path: bytes, mode: int, content: bytes, ignored: Ignored | None) -> str | None:
     if not stat.S_ISLNK(mode):
         return f"{_article(mode)}: {_NO_CONTENT}"
     if key_of(content) is not None:
         return None  # the link's text names the content by its hash; that it is there is checked elsewhere
     where = posixpath.normpath(posixpath.join(posixpath.dirname(path), content))
     leads_out = where.startswith((b"/", b"../")) or where == b".."
-    return _LEADS_OUT if leads_out else None
+    if leads_out:
+        return _LEADS_OUT
+    return _LEADS_TO_IGNORED if where != b"." and is_left_out(where, ignored) else None
 
 
 def _article(mode: int) -> str:

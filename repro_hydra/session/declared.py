@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from repro_hydra.data.ignore import Ignored, compile_ignore
+from repro_hydra.data.ignore import Ignored, compile_ignore, is_left_out
 from repro_hydra.data.project import dataset_path
 from repro_hydra.record.data import DataRecord
 
@@ -28,14 +28,7 @@ class Declared:
         if not path.startswith(self._below):
             return False
         return any(
-            path.startswith(folder + os.sep) and not _is_ignored(path[len(folder) + 1 :], ignored)
+            path.startswith(folder + os.sep)
+            and not is_left_out(os.fsencode(path[len(folder) + 1 :]), ignored)
             for folder, ignored in self._folders.items()
         )
-
-
-def _is_ignored(relative: str, ignored: Ignored | None) -> bool:
-    if ignored is None:
-        return False
-    name = os.fsencode(relative)
-    folders = [name[:end] for end, char in enumerate(name) if char == 47]  # a slash
-    return any(ignored(folder, True) for folder in folders) or ignored(name, False)

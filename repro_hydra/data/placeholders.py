@@ -1,0 +1,93 @@
+"""Files that stand in for a content which is not here: pointers of Git LFS, and of git-annex's unlocked files.
+
+A job that reads one reads two lines of text in place of its data. Formats:
+https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md and https://git-annex.branchable.com/internals/pointer_file/.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from repro_hydra.data.errors import DataChanged, DataError, Problem, shown
+from repro_hydra.data.ignore import compile_ignore
+from repro_hydra.data.walk import FORMAT, REGULAR, reason_of, row_of, walk
+
+GIT = ".git"
+"""As a pattern: a work tree's own, a folder or (in a submodule, a further work tree) a file or a link."""
+_MOST_BYTES = 1024
+"""Git LFS calls nothing larger a pointer; git-annex's are a key long."""
+_LEAST_BYTES = 24
+_LFS = re.compile(rb"version https://(?:git-lfs|hawser)\.github\.com/spec/v[0-9]\n(?:.*\n)*?oid [a-z0-9]+:")
+_ANNEX = re.compile(rb"/annex/objects/[A-Z0-9_]+-[^\n/]*--[^\n/]+(?:\n|\Z)")
+
+
+def check_contents(path: Path) -> None:
+    """That the files at `path` are the data itself, where it lies in a repository of Git LFS or git-annex.
+
+    Raises
+    ------
+    DataChanged
+        Some only stand in for it: all of them, in `problems`.
+    DataError
+        One cannot be read.
+    """
+    lfs, annex = _systems(path)
+    if not (lfs or annex):
+        return
+    problems = []
+    root = os.fsencode(os.path.realpath(path))
+    for name in _small_files(root):
+        beginning = _beginning(root, name)
+        called = name or os.path.basename(root)  # noqa: PTH119 (bytes: a name need not be text)
+        if lfs and _LFS.match(beginning):
+            problems.append(
+                Problem(called, "a pointer of Git LFS, its content is not here. Run: git lfs pull")
+            )
+        elif annex and _ANNEX.match(beginning):
+            problems.append(
+                Problem(called, "a pointer of git-annex, its content is not here. Run: git annex get")
+            )
+    if problems:
+        count = len(problems)
+        raise DataChanged(f"{path}: {count} of its files only stand in for their content", sorted(problems))
+
+
+def _systems(path: Path) -> tuple[bool, bool]:
+    """Whether Git LFS, and whether git-annex, keeps files of the repository that `path` lies in."""
+    lfs = False
+    for folder in (path, *path.absolute().parents):
+        lfs = lfs or _filters_by_lfs(folder / ".gitattributes")
+        if (folder / GIT).exists():
+            return lfs or _filters_by_lfs(folder / GIT / "info/attributes"), (folder / GIT / "annex").is_dir()
+    return False, False
+
+
+def _filters_by_lfs(attributes: Path) -> bool:
+    try:
+        return b"filter=lfs" in attributes.read_bytes()
+    except OSError:
+        return False  # there is none
+
+
+def _small_files(root: bytes) -> Iterator[bytes]:
+    if not os.path.isdir(root):  # noqa: PTH112 (bytes: a name need not be text)
+        rows = [row_of(b"", os.stat(root))]  # noqa: PTH116
+    else:
+        rows, _ = walk(
+            root, compile_ignore([GIT])
+        )  # what it cannot list, the digest cannot either, and tells
+    for row in rows:
+        if row[1] & FORMAT == REGULAR and _LEAST_BYTES <= row[2] <= _MOST_BYTES:
+            yield row[0]
+
+
+def _beginning(root: bytes, name: bytes) -> bytes:
+    place = root + b"/" + name if name else root
+    try:
+        with open(place, "rb") as stream:  # noqa: PTH123
+            return stream.read(_MOST_BYTES)
+    except OSError as error:
+        raise DataError(f"{shown(place)}: {reason_of(error)}") from None
