@@ -21,10 +21,8 @@ def to_json(value: Any) -> JSON:
     {'loss': 'NaN', 'sizes': [1, 2]}
     """
     number = as_number(value)
-    if isinstance(number, float):
-        return number if math.isfinite(number) else _name_non_finite(number)
     if number is not None:
-        return number
+        return number_to_json(number)
     if value is None or isinstance(value, (bool, str)):
         return value
     if isinstance(value, Mapping):
@@ -35,6 +33,13 @@ def to_json(value: Any) -> JSON:
     if hasattr(value, "name") and hasattr(value, "value") and not callable(value.name):
         return str(value.name)  # an enum, by the name that OmegaConf reads it back from
     return str(value)
+
+
+def number_to_json(number: float) -> int | float | str:
+    """What `as_number` found, as JSON: NaN and the infinities by name."""
+    if isinstance(number, float) and not math.isfinite(number):
+        return _name_non_finite(number)
+    return number
 
 
 def _key(key: Any) -> str:
@@ -57,6 +62,8 @@ def as_number(value: Any) -> int | float | None:
 
     Booleans are no numbers here. Neither torch nor NumPy is imported for it.
     """
+    if type(value) is float:
+        return value  # most of them
     if isinstance(value, bool):
         return None
     if isinstance(value, int):

@@ -72,6 +72,11 @@ class JobLog:
     ) -> None:
         self._stack.close()
 
+    @property
+    def logs_steps(self) -> bool:
+        """Whether `step` does anything."""
+        return self._options.steps
+
     def step(self, what: str, data: Mapping[str, Any]) -> None:
         """Log a step of the job's life; nothing where ``logging.steps`` is off."""
         if self._options.steps:

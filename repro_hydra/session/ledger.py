@@ -78,6 +78,11 @@ class Ledger:
         if self.lock is not None:
             self.lock.check()
 
+    def check_writer_often(self) -> None:
+        """As `check_writer`, for what is written many times a second."""
+        if self.lock is not None:
+            self.lock.check_often()
+
     def keep(self, what: str, action: Callable[[], Any]) -> Any:
         """Do a piece of bookkeeping. Where it fails the run is told; in strict it then does not start."""
         try:

@@ -13,7 +13,7 @@ import msgspec
 from repro_hydra.record.schema import JSON
 from repro_hydra.record.store import write_bytes
 from repro_hydra.record.times import utc_now
-from repro_hydra.record.values import as_number, to_json
+from repro_hydra.record.values import as_number, number_to_json
 
 RESERVED = ("step", "time")
 
@@ -99,9 +99,10 @@ class MetricsLog:
         for name, value in metrics.items():
             if name in RESERVED:
                 raise ValueError(f"log_metrics: {name!r} is a column of its own; choose another name")
-            if as_number(value) is None:
+            found = as_number(value)
+            if found is None:
                 raise ValueError(f"log_metrics: {name}: expected a number, found {type(value).__name__}")
-            values[str(name)] = to_json(value)
+            values[str(name)] = number_to_json(found)
         with self._lock:
             number = self._next_step if step is None else int(step)
             self._next_step = number + 1

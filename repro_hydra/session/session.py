@@ -127,7 +127,7 @@ class Session:
             self._watching.watch_inputs(stack)
             stack.enter_context(process.announced(self._job.run_dir))
             so_far = None if self._going_on is None else self._going_on.metrics
-            self._metrics = MetricsLog(ledger.paths.metrics, ledger.check_writer, so_far)
+            self._metrics = MetricsLog(ledger.paths.metrics, ledger.check_writer_often, so_far)
             stack.callback(self._metrics.close)
         now = utc_now()
         ledger.save(status="running", started_at=self.run.started_at or now, heartbeat_at=now)
@@ -207,7 +207,9 @@ class Session:
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
         if self._metrics is not None and not self._repeating:
             number = self._metrics.log(metrics, step)
-            self._step("metrics", step=number, **{f"metric.{name}": value for name, value in metrics.items()})
+            if self._log is not None and self._log.logs_steps:
+                told = {f"metric.{name}": value for name, value in metrics.items()}
+                self._step("metrics", step=number, **told)
 
     def _log_taken(self, metrics: Mapping[str, Any], step: int | None) -> None:
         if self._metrics is not None and self.owns_process():

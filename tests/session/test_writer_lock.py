@@ -161,6 +161,23 @@ def test_a_claim_whose_maker_died_is_forgotten(tmp_path: Path) -> None:
     assert list(tmp_path.glob(f"{LOCK}*")) == []
 
 
+def test_a_look_of_just_now_holds_for_the_next_line(tmp_path: Path) -> None:
+    """What writes hundreds of lines a second looks now and then; older than that it looks again, and is fenced."""
+    left: list[str] = []
+    for fresh_s, noticed in ((3600.0, False), (0.0, True)):
+        directory = tmp_path / str(fresh_s)
+        directory.mkdir()
+        mine = WriterLock(directory, {}, leave=lambda: left.append("left"), beat_s=3600, fresh_s=fresh_s)
+        mine.acquire()
+        mine.check_often()
+        other = msgspec.structs.replace(mine.owner, token="another")
+        (directory / LOCK).write_bytes(msgspec.json.encode(other))
+        mine.check_often()
+        assert bool(left) is noticed
+        mine.release()
+    WriterLock(tmp_path, {}, fresh_s=0.0).check_often()  # never acquired: nothing to be held against
+
+
 def test_only_the_owners_process_gives_it_back(tmp_path: Path) -> None:
     """A forked child that unwinds through the owner's code leaves the lock alone."""
     mine = lock(tmp_path)
