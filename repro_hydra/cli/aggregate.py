@@ -31,6 +31,8 @@ def run(
     confidence: float,
     form: str,
     bootstrap: int | None = None,
+    besides: bool = False,
+    trim: float = 0.2,
     stability_threshold: float = 0.1,
     tolerance: float = 0.01,
 ) -> None:
@@ -41,11 +43,15 @@ def run(
     for option, limit in (("--stable", stability_threshold), ("--tolerance", tolerance)):
         if not limit < float("inf"):  # NaN too
             raise UserError(f"{option}: expected a number of at least 0, found {limit:g}")
+    if not 0 <= trim < 0.5:
+        raise UserError(f"--trim: expected a number from 0 to below 0.5, found {trim:g}")
     if worth_finding is not None and not 0 < worth_finding < float("inf"):
         raise UserError(f"--worth-finding: expected a positive number, found {worth_finding:g}")
     if worth_finding is not None and baseline is None:
         raise UserError("--worth-finding: expected a --baseline to differ from, found none")
     selection = parsed_where(where)
+    # Of a curve on request only: a test a step is none, and there are thousands of them.
+    besides = besides or (form in ("json", "csv") and not steps)
     dirs = folders(dirs)
     try:
         found = aggregate(
@@ -60,6 +66,7 @@ def run(
             strict=strict,
             confidence=confidence,
             bootstrap=bootstrap,
+            trim=trim if besides else None,
             stability_threshold=stability_threshold,
             tolerance=tolerance,
         )

@@ -188,6 +188,17 @@ def aggregate_command(
     strict: Strict = False,
     confidence: Confidence = 0.95,
     bootstrap: Bootstrap = None,
+    all_columns: Annotated[
+        bool,
+        typer.Option(
+            "--all-columns",
+            help="Also the trimmed mean, the tolerance interval for 95 % of all seeds and a check for normality, which "
+            "json and csv always have.",
+        ),
+    ] = False,
+    trim: Annotated[
+        float, typer.Option(metavar="SHARE", help="What the trimmed mean cuts at each end, below 0.5.")
+    ] = 0.2,
     stable: Annotated[
         float,
         typer.Option(
@@ -223,6 +234,8 @@ def aggregate_command(
             strict=strict,
             confidence=confidence,
             bootstrap=bootstrap,
+            besides=all_columns,
+            trim=trim,
             stability_threshold=stable,
             tolerance=tolerance,
             form="json" if json else form,
@@ -245,6 +258,14 @@ def report_command(
         typer.Option(
             metavar="KEY",
             help="A config key that tells tasks apart: performance profiles are then over the tasks.",
+        ),
+    ] = None,
+    task_range: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TASK=LOW:HIGH",
+            help="What counts as 0 and as 1 of a task in the one --metric, where tasks are on different scales; HIGH "
+            "below LOW where lower is better. Repeatable.",
         ),
     ] = None,
     metric: Metric = None,
@@ -277,6 +298,7 @@ def report_command(
             ),
             where=where,
             task=task,
+            task_ranges=task_range or [],
             title=title,
             output=output,
             figures=figures,

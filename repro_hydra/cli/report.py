@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 import shlex
 import sys
 from pathlib import Path
@@ -26,6 +27,7 @@ def run(
     *,
     where: str | None,
     task: str | None,
+    task_ranges: list[str],
     title: str | None,
     output: Path,
     figures: Path | None,
@@ -41,16 +43,22 @@ def run(
     for folder in (output.parent, *([figures] if figures is not None else [])):
         if folder.exists() and not folder.is_dir():
             raise UserError(f"{folder}: expected a folder, found a file")
+    ranges = _ranges(task_ranges)
+    if ranges and task is None:
+        raise UserError("--task-range: expected a --task that tells the tasks apart, found none")
+    if ranges and len(options.metrics or ()) != 1:
+        raise UserError("--task-range: expected the one --metric that it is about, found none or several")
     found_dirs = [path.absolute() for path in folders(dirs)]
     from repro_hydra.report.content import gather
     from repro_hydra.report.page import to_html
     from repro_hydra.report.plates import plates_of
+    from repro_hydra.report.profiles import Tasks
     from repro_hydra.report.svg import save
 
     try:
         selection = parsed_where(where)
         collected = collect(found_dirs, where=selection)
-        content = gather(collected, options, task=task, cwd=Path.cwd(), roots=found_dirs)
+        content = gather(collected, options, tasks=Tasks(task, ranges), cwd=Path.cwd(), roots=found_dirs)
     except (UnknownMetric, UnknownKey, UnknownBaseline, WhereError) as error:
         raise UserError(str(error)) from None
     except NotRepeats as error:
@@ -87,6 +95,23 @@ def run(
         print(f"{shorten_home(str(output.absolute()))}: {len(content.runs)} runs, {len(page):,} bytes{drawn}")
     if content.aggregate.is_empty:
         raise UserError(f"{why_empty(content.aggregate, dirs)}\nThe page says so too.", NO)
+
+
+def _ranges(texts: list[str]) -> dict[str, tuple[float, float]]:
+    """Each ``TASK=LOW:HIGH``."""
+    ranges: dict[str, tuple[float, float]] = {}
+    for text in texts:
+        name, sign, limits = text.rpartition("=")
+        try:
+            low, high = (float(limit) for limit in limits.split(":"))
+        except ValueError:
+            low = high = math.nan
+        if not (sign and name and math.isfinite(low) and math.isfinite(high) and low != high):
+            raise UserError(f"--task-range {text}: expected TASK=LOW:HIGH, two different numbers")
+        if name in ranges:
+            raise UserError(f"--task-range {name}: expected one range, found two")
+        ranges[name] = (low, high)
+    return ranges
 
 
 def _check_extra() -> None:

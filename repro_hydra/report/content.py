@@ -6,21 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
-
+from repro_hydra.record.manifest import digest_file
+from repro_hydra.record.paths import RunPaths
 from repro_hydra.record.places import known_places, project_of
-from repro_hydra.record.values import from_json_number
 from repro_hydra.report.figures import LARGEST_DRAWN
+from repro_hydra.report.profiles import Profile, Tasks, profiles_of
 from repro_hydra.report.promise import Promise, RunTold, promise_of, read_told
 from repro_hydra.report.provenance import Provenance, provenance_of
 from repro_hydra.reproduce.again import FOLDER
-from repro_hydra.stats.profile import PerformanceProfile, performance_profile
 from repro_hydra.sweep.aggregate import Options, UnknownMetric, conclude, metric_names, table_of
 from repro_hydra.sweep.collect import Collected, RunFacts
 from repro_hydra.sweep.comparisons import compare_pairs
-from repro_hydra.sweep.configuration import Leaves
 from repro_hydra.sweep.document import Aggregate, AggregateRow, Comparison
-from repro_hydra.sweep.group import UnknownKey
 from repro_hydra.sweep.rows import Measured, RowMaker
 from repro_hydra.sweep.steps import rows_of_steps
 from repro_hydra.sweep.wording import config_words
@@ -35,20 +32,9 @@ MOST_STEPS = 160
 """Of a curve: more cannot be seen."""
 MOST_PAIRED = 8
 """Configurations that are compared each with each; of more, a baseline must be named."""
-_THRESHOLDS = 81
 
 Curves = dict[str, list[list[AggregateRow]]]
 """Logged metric to the rows of each configuration, step by step."""
-
-
-@dataclass(frozen=True, slots=True)
-class Profile:
-    """Performance profiles of several methods in one metric."""
-
-    metric: str
-    tasks: list[str]
-    """Empty where there is one task: the seeds of each configuration alone."""
-    named: list[tuple[str, PerformanceProfile]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +43,8 @@ class RunLine:
 
     run: RunFacts
     told: RunTold
+    manifest: str | None
+    """BLAKE3 of ``manifest.json``; None where there is none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +67,12 @@ class Content:
 
 
 def gather(
-    collected: Collected, options: Options, *, task: str | None, cwd: Path, roots: Sequence[Path]
+    collected: Collected,
+    options: Options,
+    *,
+    tasks: Tasks,
+    cwd: Path,
+    roots: Sequence[Path],
 ) -> Content:
     """Everything a report says of the runs in `collected`.
 
@@ -89,18 +82,17 @@ def gather(
         The runs, read.
     options : Options
         As of `repro_hydra.sweep.aggregate.aggregate`; `steps` must be off.
-    task : str, optional
-        The config key that tells tasks apart: performance profiles are then over the tasks.
+    tasks : Tasks
+        What tells tasks apart, for performance profiles over them, and their scales.
     cwd : Path
         The user's working directory; with `roots`, where reproductions of the runs are looked for.
 
     Raises
     ------
     UnknownMetric, UnknownKey, UnknownBaseline, NotRepeats
-        As `aggregate`; an unknown `task` too.
+        As `aggregate`; an unknown key or name of a task too.
     """
-    if task is not None and not any(task in leaves for leaves in collected.configurations.values()):
-        raise UnknownKey(f"--task {task}: expected a key of the runs' configs, found it in none")
+    tasks.check(list(collected.configurations.values()))
     cut: list[str] = []
     measured = table_of(collected, replace(options, metrics=None))
     logged = _curves(measured.measured, measured.maker, cut)
@@ -117,16 +109,23 @@ def gather(
     told = [read_told(run) for run in collected.runs]
     return Content(
         roots=[str(root) for root in roots],
-        runs=[RunLine(run, item) for run, item in zip(collected.runs, told, strict=True)],
+        runs=[RunLine(run, item, _manifest(run)) for run, item in zip(collected.runs, told, strict=True)],
         aggregate=aggregate,
         metrics=metrics,
         curves=_chosen(logged, options.metrics, cut),
         comparisons=_comparisons(table.measured, aggregate, metrics, options, cut),
-        profiles=_profiles(aggregate.rows, metrics, task, options.confidence, cut),
+        profiles=profiles_of(aggregate.rows, metrics[:MOST_METRICS_DRAWN], tasks, options.confidence, cut),
         promise=promise_of(collected.runs, told, _places(cwd, roots)),
         provenance=provenance_of(collected.runs, told, collected.sweeps),
         cut=cut,
     )
+
+
+def _manifest(run: RunFacts) -> str | None:
+    try:
+        return digest_file(RunPaths(Path(run.dir)).manifest)
+    except OSError:
+        return None  # a run that has not ended, or was killed
 
 
 def _places(cwd: Path, roots: Sequence[Path]) -> list[Path]:
@@ -189,46 +188,3 @@ def _comparisons(
             candidates, metric, confidence=options.confidence, worth_finding=options.worth_finding
         )
     ]
-
-
-def _profiles(
-    rows: Sequence[AggregateRow], metrics: Sequence[str], task: str | None, confidence: float, cut: list[str]
-) -> list[Profile]:
-    found = []
-    for metric in metrics[:MOST_METRICS_DRAWN]:
-        of_metric = [row for row in rows if row.metric == metric and row.n]
-        methods: dict[str, dict[str, list[float]]] = {}
-        for row in of_metric:
-            rest: Leaves = {key: value for key, value in row.config.items() if key != task}
-            name = str(row.config.get(task, "")) if task is not None else ""
-            values = [value for item in row.values if (value := from_json_number(item)) is not None]
-            methods.setdefault(config_words(rest), {}).setdefault(name, []).extend(values)
-        tasks = sorted({name for of in methods.values() for name in of})
-        whole = {label: of for label, of in methods.items() if len(of) == len(tasks)}
-        if len(whole) < len(methods):
-            cut.append(f"{len(methods) - len(whole)} methods lack a task, and have no profile in {metric}.")
-        if not whole or (task is None and (len(whole) < 2 or max(row.n for row in of_metric) < 2)):
-            continue
-        thresholds = _thresholds([value for of in whole.values() for some in of.values() for value in some])
-        if not thresholds:
-            continue
-        named = [
-            (label, performance_profile(list(of.values()), thresholds=thresholds, confidence=confidence))
-            for label, of in list(whole.items())[: MOST_FIGURES * 6]
-        ]
-        if len(named) < len(whole):
-            cut.append(f"Profiles in {metric} are of the first {len(named)} of {len(whole)} methods.")
-        drawable = [(label, profile) for label, profile in named if profile.share]
-        if drawable:
-            found.append(Profile(metric, tasks if task is not None else [], drawable))
-    return found
-
-
-def _thresholds(values: Sequence[float]) -> list[float]:
-    """Evenly over the range of the values, a little beyond both ends; none where there is no range."""
-    finite = [value for value in values if abs(value) < LARGEST_DRAWN]
-    if not finite or min(finite) == max(finite):
-        return []
-    low, high = min(finite), max(finite)
-    margin = 0.02 * (high - low)
-    return [float(x) for x in np.linspace(low - margin, high + margin, _THRESHOLDS)]

@@ -105,6 +105,7 @@ def to_html(content: Content, plates: Plates, *, title: str | None, made_at: dat
         findings=content.promise.findings[:MOST_FINDINGS],
         more_findings=len(content.promise.findings) - MOST_FINDINGS,
         runs=_runs(content.runs, content.roots),
+        manifests=_manifests(content.runs, content.roots),
         period=_period(content.runs),
         computing=_computing(content.runs),
         signs=_SIGNS,
@@ -179,6 +180,12 @@ def _runs(lines: Sequence[RunLine], roots: Sequence[str]) -> _Grid:
     ]
     heads = ["directory", "run", "seed", "status", "upheld", "started (UTC)", "seconds"]
     return _Grid(heads, body, max(0, len(lines) - MOST_RUNS))
+
+
+def _manifests(lines: Sequence[RunLine], roots: Sequence[str]) -> _Grid:
+    having = sorted((line for line in lines if line.manifest), key=lambda line: _naturally(line.run.dir))
+    body = [[_short(line.run.dir, roots), f"blake3:{line.manifest}"] for line in having[:MOST_RUNS]]
+    return _Grid(["directory", "manifest"], body, max(0, len(having) - MOST_RUNS))
 
 
 def _short(directory: str, roots: Sequence[str]) -> str:

@@ -47,7 +47,7 @@ def plates_of(content: Content) -> Plates:
         plates.differences += pages("differences", metric, made, MOST_STRIPS, figures.differences)
     for profile in content.profiles:
         draw = partial(figures.profiles, tasks=max(1, len(profile.tasks)))
-        plates.profiles += pages("profile", profile.metric, profile.named, SERIES_PER_FIGURE, draw)
+        plates.profiles += pages("profile", profile.axis, profile.named, SERIES_PER_FIGURE, draw)
     return plates
 
 

@@ -49,6 +49,7 @@ class Options:
     strict: bool = False
     confidence: float = 0.95
     bootstrap: int | None = None
+    trim: float | None = None
     stability_threshold: float = 0.1
     tolerance: float = 0.01
 
@@ -66,6 +67,7 @@ def aggregate(
     strict: bool = False,
     confidence: float = 0.95,
     bootstrap: int | None = None,
+    trim: float | None = None,
     stability_threshold: float = 0.1,
     tolerance: float = 0.01,
     now: datetime | None = None,
@@ -98,6 +100,9 @@ def aggregate(
         Of the intervals, between 0 and 1.
     bootstrap : int, optional
         Resamples for bootstrap intervals of the mean and of the interquartile mean; none if not given.
+    trim : float, optional
+        Tell of each row also the trimmed mean with this share cut at each end, the tolerance interval and whether
+        it is plainly not normal; none of these if not given.
     stability_threshold, tolerance : float
         As in `repro_hydra.stats.summary.summarize`.
     now, host : optional
@@ -121,6 +126,7 @@ def aggregate(
         strict=strict,
         confidence=confidence,
         bootstrap=bootstrap,
+        trim=trim,
         stability_threshold=stability_threshold,
         tolerance=tolerance,
     )
@@ -239,7 +245,11 @@ class Table:
         self.left_out: list[LeftOut] = []
         self.measured: list[Measured] = []
         self.maker = RowMaker(
-            options.confidence, options.stability_threshold, options.tolerance, options.bootstrap
+            options.confidence,
+            options.stability_threshold,
+            options.tolerance,
+            options.bootstrap,
+            options.trim,
         )
         self.collected = collected
         self.options = options

@@ -55,6 +55,18 @@ class AggregateRow:
     interquartile_mean_low: float | None = None
     """With `interquartile_mean_high`: its BCa bootstrap interval, where it was asked for."""
     interquartile_mean_high: float | None = None
+    trimmed_mean: float | None = None
+    """This and the rest below are told where asked for (`repro_hydra.sweep.besides`), and always in json and csv."""
+    trimmed_share: float | None = None
+    """Cut at each end."""
+    tolerance_low: float | None = None
+    """With `tolerance_high`: where the share `tolerance_coverage` of all seeds lies, at `confidence`."""
+    tolerance_high: float | None = None
+    tolerance_coverage: float | None = None
+    plainly_not_normal: bool | None = None
+    """Whether the seeds' values are plainly not of a normal distribution; that they are, no test can say."""
+    normality_p_value: float | None = None
+    """Of Shapiro and Wilk's test."""
     values: list[JSON] = field(default_factory=list)
     """One a seed, in the order of `seeds`; NaN and infinities by name."""
 

@@ -25,11 +25,23 @@ _OPTIONAL = {
     "step": {UNDEFINED},
     "bootstrap": {UNDEFINED},
     "IQM": {UNDEFINED},
+    "trimmed mean": {UNDEFINED},
+    "tolerance": {UNDEFINED},
+    "normality": {UNDEFINED},
     "failed": {UNDEFINED, "0"},
     "missing": {UNDEFINED, "0"},
 }
 """Columns that are left away where they hold nothing else."""
-_DROPPED = {"median": 4, "min": 3, "max": 3, "CoV": 2, "std": 1}
+_DROPPED = {
+    "normality": 7,
+    "tolerance": 6,
+    "trimmed mean": 5,
+    "median": 4,
+    "min": 3,
+    "max": 3,
+    "CoV": 2,
+    "std": 1,
+}
 """What goes first where a terminal is too narrow."""
 
 
@@ -55,6 +67,9 @@ def header(row: AggregateRow | None, confidence: float) -> list[str]:
         interval,
         "bootstrap",
         "IQM",
+        "trimmed mean",
+        "tolerance",
+        "normality",
         "CoV",
         "min",
         "median",
@@ -79,6 +94,9 @@ def cells(row: AggregateRow) -> list[str]:
         interval,
         _limits(row.bootstrap_low, row.bootstrap_high, digits),
         _middle(row, digits),
+        number(row.trimmed_mean, digits),
+        _limits(row.tolerance_low, row.tolerance_high, digits),
+        _normality(row),
         number(row.coefficient_of_variation, 4),
         number(row.min, digits),
         number(row.median, digits),
@@ -97,6 +115,13 @@ def _middle(row: AggregateRow, digits: int) -> str:
         return UNDEFINED
     limits = _limits(row.interquartile_mean_low, row.interquartile_mean_high, digits)
     return f"{number(row.interquartile_mean, digits)} ({limits})"
+
+
+def _normality(row: AggregateRow) -> str:
+    if row.normality_p_value is None:
+        return UNDEFINED
+    p_value = f"p = {number(row.normality_p_value, 2)}"
+    return f"{p_value}, plainly not" if row.plainly_not_normal else p_value
 
 
 def _digits(row: AggregateRow) -> int:
@@ -209,7 +234,7 @@ def to_markdown(aggregate: Aggregate, *, confidence: float = 0.95) -> str:
     """The table as GitHub's Markdown, its notes below."""
     names = header(aggregate.rows[0] if aggregate.rows else None, confidence)
     body = [cells(row) for row in aggregate.rows]
-    asked = ("step", "bootstrap", "IQM")
+    asked = ("step", "bootstrap", "IQM", "trimmed mean", "tolerance", "normality")
     shown = [
         index
         for index, name in enumerate(names)

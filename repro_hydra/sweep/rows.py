@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from repro_hydra.record.values import from_json_number, to_json
 from repro_hydra.sweep.collect import RunFacts
 from repro_hydra.sweep.configuration import Leaves
 from repro_hydra.sweep.document import AggregateRow
 from repro_hydra.sweep.notes import notes_of_runs
+
+if TYPE_CHECKING:
+    from repro_hydra.stats.intervals import Interval
 
 Value = tuple[RunFacts, float]
 
@@ -42,6 +46,8 @@ class RowMaker:
     tolerance: float
     bootstrap: int | None = None
     """Resamples for the bootstrap intervals; none are made if not given."""
+    trim: float | None = None
+    """Tell what `repro_hydra.sweep.besides` has, with this share trimmed; nothing of it if not given."""
     _notes: dict[tuple[int, ...], list[str]] = field(default_factory=dict)
     """Of the runs that stand in a row together: a curve has a row for each of a thousand steps."""
 
@@ -81,6 +87,7 @@ class RowMaker:
         runs = [run for run, _ in having]
         one_more = prediction_interval(values, confidence=self.confidence)
         bootstrapped, notes_of_bootstrap = self._bootstrapped(values)
+        besides, notes_besides = self._besides(values, summary.notes, one_more)
         return AggregateRow(
             config=measured.config,
             metric=name,
@@ -101,7 +108,7 @@ class RowMaker:
             median=summary.median,
             max=summary.max,
             seeds=[run.seed for run in runs],
-            notes=[*summary.notes, *notes_of_bootstrap, *notes, *self._notes_of(runs)],
+            notes=[*summary.notes, *notes_of_bootstrap, *notes_besides, *notes, *self._notes_of(runs)],
             step=step,
             standard_error=summary.standard_error,
             q25=summary.q25,
@@ -112,6 +119,7 @@ class RowMaker:
             prediction_high=one_more.high,
             values=[to_json(value) for value in values],
             **bootstrapped,
+            **besides,
         )
 
     def _notes_of(self, runs: list[RunFacts]) -> list[str]:
@@ -120,7 +128,22 @@ class RowMaker:
             self._notes[key] = notes_of_runs(runs)
         return self._notes[key]
 
-    def _bootstrapped(self, values: list[float]) -> tuple[dict[str, float | None], list[str]]:
+    def _besides(
+        self, values: list[float], known: Sequence[str], one_more: Interval
+    ) -> tuple[dict[str, Any], list[str]]:
+        if self.trim is None:
+            return {}, []
+        from repro_hydra.sweep.besides import besides
+
+        found = asdict(besides(values, confidence=self.confidence, trim=self.trim, known=known))
+        notes = [
+            f"prediction interval: {why.removeprefix('no interval: ')}"
+            for why in one_more.notes
+            if why not in known
+        ]
+        return found, [*notes, *found.pop("notes")]
+
+    def _bootstrapped(self, values: list[float]) -> tuple[dict[str, Any], list[str]]:
         if self.bootstrap is None:
             return {}, []
         from repro_hydra.stats.bootstrap import bootstrap_interval

@@ -285,6 +285,27 @@ class TestAggregate:
         )
         assert "2 of 2" in call("aggregate", tmp_path / "m").stdout
 
+    def test_what_json_and_csv_always_tell_and_a_table_where_asked(self, tmp_path: Path) -> None:
+        """Trimmed mean, tolerance interval, normality; not of each step of a curve, unless asked."""
+        MadeSweep(tmp_path / "m", range(5)).run_all([0.9, 0.92, 0.91, 0.93, 0.5])
+        (row,) = document("aggregate", tmp_path / "m", "--json")["rows"]
+        assert row["trimmed_mean"] == pytest.approx(0.91)
+        assert row["tolerance_low"] < 0.5 < 0.93 < row["tolerance_high"]
+        assert row["plainly_not_normal"] is True
+        (line,) = csv.DictReader(io.StringIO(call("aggregate", tmp_path / "m", "--format", "csv").stdout))
+        assert float(line["trimmed_mean"]) == row["trimmed_mean"]
+        assert "trimmed" not in call("aggregate", tmp_path / "m").stdout
+        for form in ("table", "markdown"):
+            asked = call("aggregate", tmp_path / "m", "--all-columns", "--trim", 0.4, "--format", form).stdout
+            assert "trimmed mean" in asked
+            assert "plainly not" in asked
+        metrics = RunPaths(tmp_path / "m/0").metrics
+        metrics.write_text('{"step": 0, "time": "2026-11-23T10:00:00Z", "loss": 0.5}\n')
+        (step,) = document("aggregate", tmp_path / "m", "--step", "--json")["rows"]
+        assert step["trimmed_mean"] is None
+        (step,) = document("aggregate", tmp_path / "m", "--step", "--all-columns", "--json")["rows"]
+        assert step["trimmed_mean"] == 0.5
+
     def test_a_sweep_by_id(self, tmp_path: Path) -> None:
         sweep = MadeSweep(tmp_path / "project" / "multirun" / "m", [0, 1])
         sweep.run_all([0.9, 0.92])
@@ -320,6 +341,7 @@ class TestAggregate:
             ["--where", "__import__('os')"],
             ["--baseline", "no such"],
             ["--worth-finding", "0.1"],
+            ["--trim", "0.5"],
             ["--no-such-option"],
         ],
     )

@@ -13,7 +13,12 @@ from typing import Any
 import pytest
 from made_records import MadeSweep, make_run
 from report_tree import make_sweep, reproduce
+from typer.testing import CliRunner
 
+from repro_hydra.cli.app import app
+from repro_hydra.record.manifest import digest_file, write_manifest
+from repro_hydra.record.paths import RunPaths
+from repro_hydra.report.profiles import Tasks, profiles_of
 from repro_hydra.sweep.aggregate import aggregate
 
 VOID = {"meta", "link", "br", "img", "hr", "input"}
@@ -69,6 +74,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, dict[str,
     sweep = make_sweep(top / "multirun" / "one", hostile=True)
     reproduce(sweep, 0, top / "reproductions" / "a")
     reproduce(sweep, 1, top / "reproductions" / "b", "DIVERGED")
+    write_manifest(RunPaths(sweep.dir / "0"))
     said = json.loads(report(top, "multirun/one", "-o", "deep/page.html", "--figures", "figs", "--json"))
     return top, (top / "deep" / "page.html").read_text(), said
 
@@ -101,6 +107,10 @@ def test_the_page_tells_everything(made: tuple[Path, str, dict[str, Any]]) -> No
         assert words in told, words
     assert told.index("Can it be run again?") < told.index("Results") < told.index("Environment and prov")
     assert told.index("DIVERGED:") < told.index("BITWISE:")
+    top, _, _ = made
+    manifest = f"blake3:{digest_file(RunPaths(top / 'multirun/one/0').manifest)}"
+    assert f"one/0{manifest}" in told  # two cells of one row
+    assert told.count("blake3:") == 1  # the others have none
     assert said["runs"] == 24
     assert said["size_bytes"] == len(text.encode())
     assert said["left_out"] == 1
@@ -179,10 +189,58 @@ def test_a_named_metric_a_baseline_and_tasks(tmp_path: Path) -> None:
     told = Page((tmp_path / "q.html").read_text()).text
     assert told.startswith("Two tasks")
     assert "averaged over 2 tasks (0.01, 0.1)" in told
+    assert "averaged over 2 tasks (0.01, 0.1), whose values are taken to be on one scale" in told
     assert "metric loss_of_none: expected one of test_accuracy, test_loss, loss" in report(
         tmp_path, "m", "-o", "r.html", "--metric", "loss_of_none", code=2
     )
     assert not (tmp_path / "r.html").exists()
+
+
+def test_tasks_on_different_scales_have_a_profile_only_where_normalised(tmp_path: Path) -> None:
+    """As rliable asks: what counts as 0 and as 1 of each task is said, or there is no profile, by name."""
+    variants = [{"model": model, "game": game} for model in ("a", "b") for game in ("pong", "breakout")]
+    # Model b plays breakout half way to 800, and pong all but perfectly: 20 of -21 to 21.
+    MadeSweep(tmp_path / "m", range(3), variants=variants).run_all(
+        [*3 * [-21], *3 * [0], *3 * [20], *3 * [400]], metric="score"
+    )
+    rows = aggregate([tmp_path / "m"]).rows
+    cut: list[str] = []
+    assert profiles_of(rows, ["score"], Tasks("game"), 0.95, cut) == []
+    assert cut == [
+        "score: no performance profile over the tasks: the values of pong (up to 21) and of breakout (up to 400) are "
+        "not on one scale. Say what counts as 0 and as 1 of each: --task-range pong=LOW:HIGH --task-range "
+        "breakout=LOW:HIGH"
+    ]
+    (profile,) = profiles_of(
+        rows, ["score"], Tasks("game", {"pong": (-21.0, 21.0), "breakout": (0.0, 800.0)}), 0.95, []
+    )
+    of = dict(profile.named)
+    share = dict(zip(of["model=b"].thresholds, of["model=b"].share, strict=True))
+    between = [share[at] for at in share if 0.55 < at < 0.95]
+    assert len(between) > 10
+    assert set(between) == {0.5}  # pong's 0.976 lies above, breakout's 0.5 below
+    downwards = Tasks("game", {"pong": (21.0, -21.0)})
+    assert downwards.normalised("pong", [21.0, -21.0, 0.0]) == [0.0, 1.0, 0.5]
+
+    ranges = ("--task-range", "pong=-21:21", "--task-range", "breakout=0:800")
+    common = ("m", "--task", "game", "--metric", "score")
+    report(tmp_path, *common, *ranges, "-o", "p.html")
+    told = Page((tmp_path / "p.html").read_text()).text
+    assert "averaged over 2 tasks (breakout, pong), each normalised" in told
+    assert "score, normalised: performance profile" in told
+    for wrong, words in (
+        ((*common, "--task-range", "pong=-21:21"), "found none for breakout"),
+        ((*common, "--task-range", "chess=0:1"), "chess: expected one of breakout, pong"),
+        ((*common, "--task-range", "pong=1:1"), "two different numbers"),
+        ((*common, "--task-range", "pong"), "expected TASK=LOW:HIGH"),
+        ((*common, *ranges, *ranges), "found two"),
+        (("m", "--task-range", "pong=0:1"), "expected a --task"),
+        (("m", "--task", "game", *ranges), "--metric"),
+    ):
+        arguments = [str(tmp_path / "m"), *wrong[1:], "-o", str(tmp_path / "no.html")]
+        done = CliRunner().invoke(app, ["report", *arguments])
+        assert (done.exit_code, words in done.output) == (2, True), (wrong, done.output)
+    assert not (tmp_path / "no.html").exists()
 
 
 def test_two_hundred_configurations(tmp_path: Path) -> None:

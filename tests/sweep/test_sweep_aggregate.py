@@ -9,6 +9,7 @@ import pytest
 from made_records import MOMENT, MadeSweep, make_run
 
 from repro_hydra.record.paths import RunPaths
+from repro_hydra.stats import tolerance_interval, trimmed_mean
 from repro_hydra.sweep.aggregate import Aggregate, AggregateRow, UnknownMetric, aggregate
 from repro_hydra.sweep.group import UnknownKey
 
@@ -375,3 +376,37 @@ def test_seed_plus_rank_is_told(tmp_path: Path, offset: bool, world: int, words:
     row = only(aggregate([tmp_path]))
     assert says(row, "rank") == bool(words)
     assert all(says(row, word) for word in words)
+
+
+WILD = [0.91, 0.92, 0.90, 0.93, 0.91, 0.92, 0.10]
+
+
+def test_what_a_row_tells_besides_where_asked(tmp_path: Path) -> None:
+    """Trimmed mean, tolerance interval, normality: the numbers of `stats`, and where undefined the reason."""
+    MadeSweep(tmp_path / "wild", range(7)).run_all(WILD)
+    plain = only(aggregate([tmp_path / "wild"]))
+    assert (plain.trimmed_mean, plain.tolerance_low, plain.plainly_not_normal) == (None, None, None)
+    row = only(aggregate([tmp_path / "wild"], trim=0.2))
+    assert row.trimmed_mean == trimmed_mean(WILD, proportion=0.2).value
+    assert row.mean is not None
+    assert row.mean < 0.8 < 0.9 < (row.trimmed_mean or 0)
+    found = tolerance_interval(WILD, coverage=0.95, confidence=0.95)
+    assert (row.tolerance_low, row.tolerance_high) == (found.low, found.high)
+    assert (row.trimmed_share, row.tolerance_coverage, row.plainly_not_normal) == (0.2, 0.95, True)
+    assert says(row, "plainly not normal", "Shapiro-Wilk")
+    assert not says(plain, "normal")
+    assert only(aggregate([tmp_path / "wild"], trim=0.0)).trimmed_mean == pytest.approx(row.mean)
+
+    MadeSweep(tmp_path / "two", range(2)).run_all(VALUES[:2])
+    two = only(aggregate([tmp_path / "two"], trim=0.2))
+    assert (two.plainly_not_normal, two.normality_p_value, two.prediction_low) == (None, None, None)
+    assert says(two, "normality: not tested: 2 values")
+    assert says(two, "prediction interval: 2 values")
+    MadeSweep(tmp_path / "nan", range(3)).run_all([0.9, "NaN", 0.8])
+    undefined = only(aggregate([tmp_path / "nan"], trim=0.2))
+    assert (undefined.trimmed_mean, undefined.tolerance_low, undefined.plainly_not_normal) == (
+        None,
+        None,
+        None,
+    )
+    assert [note for note in undefined.notes if "NaN" in note] == [undefined.notes[0]]  # once is enough
