@@ -11,7 +11,7 @@ from typing import Any
 
 from typer.main import get_command
 
-from repro_hydra.cli.app import app
+from repro_hydra.cli.app import command_line
 
 DOCUMENT = Path(__file__).resolve().parent.parent / "docs" / "cli.md"
 
@@ -37,7 +37,7 @@ digits at least, and unique).
 def document() -> str:
     """The whole of ``docs/cli.md``."""
     parts = [_HEAD]
-    for path, command in commands(get_command(app), ("repro-hydra",)):
+    for path, command in commands(get_command(command_line()), ("repro-hydra",)):
         parts.append(_section(path, command))
     return "\n".join(parts)
 

@@ -12,7 +12,7 @@ import typer.main
 
 import repro_hydra
 from repro_hydra import config
-from repro_hydra.cli.app import app
+from repro_hydra.cli.app import command_line
 from repro_hydra.record.paths import RunPaths
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -42,7 +42,7 @@ def test_a_function_that_it_names_is_there(name: str) -> None:
 
 @pytest.mark.parametrize("words", named(r"`repro-hydra ([\w -]+)`"))
 def test_a_command_that_it_names_is_there(words: str) -> None:
-    command: Any = typer.main.get_command(app)
+    command: Any = typer.main.get_command(command_line())
     for word in words.split():
         assert word in getattr(command, "commands", {}), words
         command = command.commands[word]

@@ -1,81 +1,59 @@
-"""The commands and their options; each command's work is in a module of its own, imported when it is used."""
+"""All commands; each command's work is in a module of its own, imported when it is used."""
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-from typing import Annotated
+import importlib
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import typer
 
-from repro_hydra.cli.data import app as data_app
-from repro_hydra.cli.env import app as env_app
-from repro_hydra.cli.errors import told_plainly
-from repro_hydra.cli.records import add_commands
-from repro_hydra.cli.track import app as track_app
+from repro_hydra.cli import looking, records
+from repro_hydra.cli.options import PASSED_ON
 
-app = typer.Typer(
-    name="repro-hydra",
-    help="Runs that can be run again: look at their records, aggregate over seeds, reproduce.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-app.add_typer(data_app, name="data")
-app.add_typer(env_app, name="env")
-app.add_typer(track_app, name="track")
+_COMMANDS: dict[str, Callable[..., None]] = {
+    "run": records.run_command,
+    "list": looking.list_command,
+    "show": looking.show_command,
+    "aggregate": looking.aggregate_command,
+    "report": looking.report_command,
+    "doctor": looking.doctor_command,
+    "verify": records.verify_command,
+    "compare": records.compare_command,
+    "reproduce": records.reproduce_command,
+    "prune": records.prune_command,
+    "export": records.export_command,
+    "resume": records.resume_command,
+    "check": records.check_command,
+}
+_START_ANOTHER = frozenset({"run", "check"})
+_GROUPS = ("data", "env", "track")
+"""Each the module of this package that has its commands."""
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
-Where = Annotated[
-    str | None,
-    typer.Option(
-        metavar="EXPR",
-        help="Only runs for which this holds: \"config.lr<0.1 and result.accuracy>0.9 and status=='completed'\".",
-    ),
-]
-Confidence = Annotated[float, typer.Option(metavar="LEVEL", help="Of the intervals, between 0 and 1.")]
-Bootstrap = Annotated[
-    int | None,
-    typer.Option(
-        metavar="RESAMPLES",
-        min=100,
-        help="Bootstrap intervals too, of the mean and of the interquartile mean; 2000 will do.",
-    ),
-]
-Dirs = Annotated[
-    list[Path],
-    typer.Argument(metavar="DIR...", help="Run or sweep directories, folders of them, or ids."),
-]
-Metric = Annotated[
-    list[str] | None,
-    typer.Option(metavar="M", help="A metric to show; repeatable. By default all of them."),
-]
-By = Annotated[
-    list[str] | None,
-    typer.Option(metavar="KEY", help="A config key that makes a configuration; repeatable. By default all."),
-]
-Baseline = Annotated[
-    str | None,
-    typer.Option(
-        metavar="NAME",
-        help="Compare each configuration with this one: as the table shows it, KEY=VALUE, or its runs' name.",
-    ),
-]
-WorthFinding = Annotated[
-    float | None,
-    typer.Option(
-        metavar="DIFFERENCE",
-        help="The smallest difference that matters, to say how many more seeds it takes; by default one "
-        "standard deviation of the baseline.",
-    ),
-]
-OnlyUpheld = Annotated[
-    bool, typer.Option("--upheld", help="Leave out runs whose promise was not upheld, or not made.")
-]
-Strict = Annotated[
-    bool,
-    typer.Option("--strict", help="Refuse rows whose runs differ in code, data or environment (exit 1)."),
-]
+
+def command_line(wanted: str | None = None) -> typer.Typer:
+    """The whole of ``repro-hydra``, or no more of it than the command called `wanted` needs.
+
+    To work out the options of all commands takes longer than to read an index of ten thousand runs. Where `wanted` is
+    no command's name (an option, a slip) the whole is made, which knows what to say.
+    """
+    app = typer.Typer(
+        name="repro-hydra",
+        help="Runs that can be run again: look at their records, aggregate over seeds, reproduce.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+    )
+    app.callback()(_top)
+    names = {wanted} if wanted in _COMMANDS or wanted in _GROUPS else {*_COMMANDS, *_GROUPS}
+    for name, command in _COMMANDS.items():
+        if name in names:
+            settings: dict[str, Any] = PASSED_ON if name in _START_ANOTHER else {}
+            app.command(name, context_settings=settings)(command)
+    for name in _GROUPS:
+        if name in names:
+            app.add_typer(importlib.import_module(f"repro_hydra.cli.{name}").app, name=name)
+    return app
 
 
 def _version(asked: bool) -> None:
@@ -86,233 +64,9 @@ def _version(asked: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _top(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")
     ] = False,
 ) -> None:
     """Runs that can be run again: look at their records, aggregate over seeds, reproduce."""
-
-
-@app.command("run", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
-def run_command(
-    command: Annotated[
-        list[str], typer.Argument(metavar="COMMAND...", help="The program and its arguments, after `--`.")
-    ],
-    threads: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N", min=1, help="Threads of the numeric libraries; by default what COMMAND says, or 1."
-        ),
-    ] = None,
-) -> None:
-    """Start COMMAND with the right environment at once, so that no second start is needed."""
-    from repro_hydra.cli import run
-
-    with told_plainly("run"):
-        run.start(command, os.environ, threads)
-
-
-@app.command("list")
-def list_command(
-    roots: Annotated[
-        list[Path] | None,
-        typer.Argument(
-            metavar="[ROOT]...",
-            help="Folders, or run ids; by default every place this project wrote to.",
-        ),
-    ] = None,
-    sort: Annotated[
-        str,
-        typer.Option(
-            metavar="KEY",
-            help="created_at, started_at (newest first), name, seed, status, duration_s, a metric, or any recorded "
-            "value: config.KEY, code.commit.",
-        ),
-    ] = "created_at",
-    reverse: Annotated[bool, typer.Option("--reverse", help="Sort the other way round.")] = False,
-    columns: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME,...",
-            help="Show these recorded values instead: status,config.optimizer.lr,result.accuracy,run.host.",
-        ),
-    ] = None,
-    where: Where = None,
-    limit: Annotated[int | None, typer.Option(metavar="N", min=1, help="Show this many at the most.")] = None,
-    json: Json = False,
-) -> None:
-    """List the runs below the roots, newest first."""
-    from repro_hydra.cli import list_runs
-
-    with told_plainly("list"):
-        chosen = [name.strip() for name in (columns or "").split(",") if name.strip()]
-        list_runs.run(
-            roots or [],
-            where=where,
-            sort=sort,
-            reverse=reverse,
-            limit=limit,
-            columns=chosen,
-            json=json,
-        )
-
-
-@app.command("show")
-def show_command(
-    run: Annotated[
-        str, typer.Argument(metavar="RUN", help="A run directory, or a run id (a unique beginning will do).")
-    ],
-    json: Json = False,
-) -> None:
-    """Show one run's record, on one page."""
-    from repro_hydra.cli import show
-
-    with told_plainly("show"):
-        show.run(run, json=json)
-
-
-@app.command("aggregate")
-def aggregate_command(
-    dirs: Dirs,
-    metric: Metric = None,
-    by: By = None,
-    where: Where = None,
-    baseline: Baseline = None,
-    worth_finding: WorthFinding = None,
-    step: Annotated[
-        bool, typer.Option("--step", help="A curve: a row for each step of what the runs logged.")
-    ] = False,
-    upheld: OnlyUpheld = False,
-    strict: Strict = False,
-    confidence: Confidence = 0.95,
-    bootstrap: Bootstrap = None,
-    all_columns: Annotated[
-        bool,
-        typer.Option(
-            "--all-columns",
-            help="Also the trimmed mean, the tolerance interval for 95 % of all seeds and a check for normality, which "
-            "json and csv always have.",
-        ),
-    ] = False,
-    trim: Annotated[
-        float, typer.Option(metavar="SHARE", help="What the trimmed mean cuts at each end, below 0.5.")
-    ] = 0.2,
-    stable: Annotated[
-        float,
-        typer.Option(
-            metavar="COV", min=0.0, help="The largest coefficient of variation that is called stable."
-        ),
-    ] = 0.1,
-    tolerance: Annotated[
-        float,
-        typer.Option(
-            metavar="COV",
-            min=0.0,
-            help="The largest coefficient of variation that is called within tolerance.",
-        ),
-    ] = 0.01,
-    form: Annotated[
-        str, typer.Option("--format", metavar="FORMAT", help="table, json, csv, latex or markdown.")
-    ] = "table",
-    json: Json = False,
-) -> None:
-    """Aggregate over seeds: a row for each configuration and metric."""
-    from repro_hydra.cli import aggregate
-
-    with told_plainly("aggregate"):
-        aggregate.run(
-            dirs,
-            metrics=metric or [],
-            by=by or [],
-            where=where,
-            baseline=baseline,
-            worth_finding=worth_finding,
-            steps=step,
-            upheld=upheld,
-            strict=strict,
-            confidence=confidence,
-            bootstrap=bootstrap,
-            besides=all_columns,
-            trim=trim,
-            stability_threshold=stable,
-            tolerance=tolerance,
-            form="json" if json else form,
-        )
-
-
-@app.command("report")
-def report_command(
-    dirs: Dirs,
-    output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FILE.html", help="Where the page goes.")
-    ] = Path("report.html"),
-    figures: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Write each figure there too, as PDF, SVG and PNG, for a paper."),
-    ] = None,
-    title: Annotated[str | None, typer.Option(metavar="TEXT", help="The page's heading.")] = None,
-    task: Annotated[
-        str | None,
-        typer.Option(
-            metavar="KEY",
-            help="A config key that tells tasks apart: performance profiles are then over the tasks.",
-        ),
-    ] = None,
-    task_range: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="TASK=LOW:HIGH",
-            help="What counts as 0 and as 1 of a task in the one --metric, where tasks are on different scales; HIGH "
-            "below LOW where lower is better. Repeatable.",
-        ),
-    ] = None,
-    metric: Metric = None,
-    by: By = None,
-    where: Where = None,
-    baseline: Baseline = None,
-    worth_finding: WorthFinding = None,
-    upheld: OnlyUpheld = False,
-    strict: Strict = False,
-    confidence: Confidence = 0.95,
-    bootstrap: Bootstrap = None,
-    json: Json = False,
-) -> None:
-    """Report on runs: one self-contained HTML page with tables, figures, verdicts and provenance."""
-    from repro_hydra.cli import report
-    from repro_hydra.sweep.aggregate import Options
-
-    with told_plainly("report"):
-        report.run(
-            dirs,
-            Options(
-                metrics=metric or None,
-                by=by or None,
-                baseline=baseline,
-                worth_finding=worth_finding,
-                upheld_only=upheld,
-                strict=strict,
-                confidence=confidence,
-                bootstrap=bootstrap,
-            ),
-            where=where,
-            task=task,
-            task_ranges=task_range or [],
-            title=title,
-            output=output,
-            figures=figures,
-            json=json,
-        )
-
-
-@app.command("doctor")
-def doctor_command(json: Json = False) -> None:
-    """Say what on this machine and in this project stands in the way of reproducibility, and how to mend it."""
-    with told_plainly("doctor"):
-        from repro_hydra.cli import doctor
-
-        doctor.run(json=json)
-
-
-add_commands(app)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from repro_hydra.cli.errors import MISUSE, NO, UserError, told_plainly
+from repro_hydra.cli.options import Json
 
 if TYPE_CHECKING:  # other commands import this module too, and need not wait for what it works with
     from repro_hydra.data.read import Progress
@@ -25,7 +26,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 Paranoid = Annotated[
     bool, typer.Option("--paranoid", help="Read every file, also those that nobody seems to have written to.")
 ]

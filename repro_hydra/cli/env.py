@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from repro_hydra.cli.errors import told_plainly
+from repro_hydra.cli.options import Json
 
 app = typer.Typer(
     name="env",
@@ -16,7 +17,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 Online = Annotated[
     bool,
     typer.Option(

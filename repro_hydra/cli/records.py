@@ -1,29 +1,31 @@
-"""The options of the commands that ask whether a run can be run again: verify, compare, reproduce, check."""
+"""The options of the commands that run something, and of those that ask whether a run can be run again."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from repro_hydra.cli.errors import told_plainly
-
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
-
-_PASSED_ON = {"ignore_unknown_options": True, "allow_interspersed_args": False}
-"""What follows the first word of a command is the command's own."""
+from repro_hydra.cli.options import Json, Program
 
 
-def add_commands(app: typer.Typer) -> None:
-    """Register them."""
-    app.command("verify")(verify_command)
-    app.command("compare")(compare_command)
-    app.command("reproduce")(reproduce_command)
-    app.command("prune")(prune_command)
-    app.command("export")(export_command)
-    app.command("resume")(resume_command)
-    app.command("check", context_settings=_PASSED_ON)(check_command)
+def run_command(
+    command: Program,
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", min=1, help="Threads of the numeric libraries; by default what COMMAND says, or 1."
+        ),
+    ] = None,
+) -> None:
+    """Start COMMAND with the right environment at once, so that no second start is needed."""
+    from repro_hydra.cli import run
+
+    with told_plainly("run"):
+        run.start(command, os.environ, threads)
 
 
 def verify_command(
@@ -152,9 +154,7 @@ def resume_command(
 
 
 def check_command(
-    command: Annotated[
-        list[str], typer.Argument(metavar="COMMAND...", help="The program and its arguments, after `--`.")
-    ],
+    command: Program,
     runs: Annotated[int, typer.Option(metavar="N", min=2, help="How many runs are compared.")] = 3,
     extra_runs: Annotated[
         int,

@@ -194,13 +194,26 @@ class _Root:
         return folder
 
     def _records(self, here: str, below: str) -> Iterator[Entry]:
-        plan, run = _key(here + _SWEEP), _key(here + _RUN)
+        run = _key(here + _RUN)
+        plan = None if run is not None and self._is_a_run_alone(below) else _key(here + _SWEEP)
         if plan is not None and (problem := self._plan_problem(here, below, plan)) is not None:
             yield Entry(here, problem=problem)
         if run is not None:
             yield self._run(here, below, run)
         if plan is None and run is None:
             yield Entry(here, problem=f"{here}/{RECORD_DIR}: expected run.json or sweep.json, found neither")
+
+    def _is_a_run_alone(self, below: str) -> bool:
+        """Whether a run without a sweep was here, in a folder that nothing was put into since: no look for a plan.
+
+        A sweep in a run's directory brings job folders with it, or ``multirun.yaml``.
+        """
+        folder = self._new.folders[below]
+        return (
+            self._old.folders.get(below) is folder
+            and below in self._old.runs
+            and below not in self._old.sweeps
+        )
 
     def _plan_problem(self, here: str, below: str, key: Key) -> str | None:
         if self._old.sweeps.get(below) != key or self.is_racy(key):

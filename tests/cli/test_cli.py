@@ -13,7 +13,7 @@ import pytest
 from made_records import MadeSweep, make_run
 from typer.testing import CliRunner, Result
 
-from repro_hydra.cli.app import app
+from repro_hydra.cli.app import command_line
 from repro_hydra.record.paths import RunPaths
 from repro_hydra.record.places import remember_place
 
@@ -37,7 +37,7 @@ def _at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def call(*arguments: object) -> Result:
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    result = CliRunner().invoke(command_line(), [str(argument) for argument in arguments])
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception  # a user's mistake never ends in one
     return result

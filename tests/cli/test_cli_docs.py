@@ -8,7 +8,7 @@ import pytest
 import typer
 from typer.main import get_command
 
-from repro_hydra.cli.app import app
+from repro_hydra.cli.app import command_line
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -23,7 +23,7 @@ def load() -> ModuleType:
 
 
 docs = load()
-COMMANDS = dict(docs.commands(get_command(app), ("repro-hydra",)))
+COMMANDS = dict(docs.commands(get_command(command_line()), ("repro-hydra",)))
 
 
 def test_the_document_is_what_the_commands_say() -> None:
@@ -49,3 +49,17 @@ def test_an_undocumented_option_would_be_noticed() -> None:
     (parameter,) = [item for item in docs.parameters(get_command(other)) if item.name == "new"]
     assert not parameter.help
     assert "--new" not in docs.document()
+
+
+@pytest.mark.parametrize("name", get_command(command_line()).commands)  # type: ignore[attr-defined]
+def test_a_command_made_alone_is_the_one_of_the_whole(name: str) -> None:
+    """`repro-hydra NAME …` makes no other command: its options and their help must be the same."""
+    alone = dict(docs.commands(get_command(command_line(name)), ("repro-hydra",)))
+    assert set(alone) == {("repro-hydra",), *(path for path in COMMANDS if path[1:2] == (name,))}
+    for path, command in alone.items():
+        assert docs._section(path, command) == docs._section(path, COMMANDS[path]) or len(path) == 1
+
+
+@pytest.mark.parametrize("slip", [(), ("lst",), ("--help",), ("--version",)], ids=str)
+def test_what_is_no_command_is_answered_by_the_whole(slip: tuple[str, ...]) -> None:
+    assert set(get_command(command_line(*slip)).commands) == {path[1] for path in COMMANDS if len(path) == 2}  # type: ignore[attr-defined]

@@ -17,7 +17,7 @@ import msgspec
 import pytest
 from typer.testing import CliRunner
 
-from repro_hydra.cli.app import app
+from repro_hydra.cli.app import command_line
 from repro_hydra.cli.doctor import page
 from repro_hydra.doctor import machine, project
 from repro_hydra.doctor.advice import Advice, Examination, advice_from
@@ -45,7 +45,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def doctor(status: int) -> Any:
-    result = CliRunner().invoke(app, ["doctor", "--json"])
+    result = CliRunner().invoke(command_line(), ["doctor", "--json"])
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     assert result.exit_code == status, result.output

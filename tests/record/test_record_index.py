@@ -89,6 +89,17 @@ def test_what_changed_is_seen(root: Path, tmp_path: Path, reads: Reads) -> None:
     assert set(reads) == {str(root / "sweep/0")}  # what cannot be read is tried again each time
 
 
+def test_a_sweep_in_a_run_s_own_directory_is_noticed(root: Path, tmp_path: Path, reads: Reads) -> None:
+    """A run alone is not asked for a plan each time; one that became a sweep's directory is."""
+    index = tmp_path / "index"
+    look(root, index)
+    make_run(root / "day/0/0", result={"x": 8})
+    (root / "day/0/.repro/sweep.json").write_text("{")
+    problems = [entry.problem for entry in RecordIndex(index).runs([root]) if entry.problem]
+    assert len(problems) == 1
+    assert "sweep.json" in problems[0]
+
+
 def test_only_a_cache(root: Path, tmp_path: Path, reads: Reads) -> None:
     """Deleted, damaged, of another layout or of another root: the runs are found all the same."""
     index = tmp_path / "index"
