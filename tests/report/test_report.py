@@ -15,7 +15,7 @@ from made_records import MadeSweep, make_run
 from report_tree import make_sweep, reproduce
 from typer.testing import CliRunner
 
-from repro_hydra.cli.app import app
+from repro_hydra.cli.app import command_line
 from repro_hydra.record.manifest import digest_file, write_manifest
 from repro_hydra.record.paths import RunPaths
 from repro_hydra.report.profiles import Tasks, profiles_of
@@ -238,7 +238,7 @@ def test_tasks_on_different_scales_have_a_profile_only_where_normalised(tmp_path
         (("m", "--task", "game", *ranges), "--metric"),
     ):
         arguments = [str(tmp_path / "m"), *wrong[1:], "-o", str(tmp_path / "no.html")]
-        done = CliRunner().invoke(app, ["report", *arguments])
+        done = CliRunner().invoke(command_line(), ["report", *arguments])
         assert (done.exit_code, words in done.output) == (2, True), (wrong, done.output)
     assert not (tmp_path / "no.html").exists()
 
