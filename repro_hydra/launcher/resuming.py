@@ -7,7 +7,7 @@ launches those, into the same directories and the same ``sweep.json``, from a co
 from __future__ import annotations
 
 import os
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
@@ -18,11 +18,15 @@ from hydra.core.utils import JobReturn, JobStatus
 
 from repro_hydra.code.freeze import hold
 from repro_hydra.code.frozen_tree import FrozenTree
-from repro_hydra.launcher.door import SUBMITIT, SweepDoor, WatchedLauncher, WatchedSweeper
+from repro_hydra.config import ReproConf
+from repro_hydra.launcher.door import SweepDoor
 from repro_hydra.launcher.freezing import freeze_sweep, frozen_place
+from repro_hydra.launcher.planning import Planner
+from repro_hydra.launcher.sweep_ledger import SweepLedger
+from repro_hydra.launcher.watched import SUBMITIT, WatchedLauncher, WatchedSweeper
 from repro_hydra.record.code import CodeRecord
 from repro_hydra.record.paths import SweepPaths
-from repro_hydra.record.schema import Finding, SweepJob, SweepRecord
+from repro_hydra.record.schema import SweepJob, SweepRecord
 from repro_hydra.record.store import RecordError, read
 from repro_hydra.record.times import utc_now
 from repro_hydra.session import process
@@ -81,7 +85,6 @@ class ResumeDoor(SweepDoor):
         super().__init__(sweep_dir=Path(again.sweep_dir), **arguments)
         self._numbers = again.numbers
         self._lock = WriterLock(self._paths.sweep_dir, os.environ)
-        self._planned_again = False
         try:
             before = read(self._paths.sweep, SweepRecord)
         except RecordError as error:
@@ -99,7 +102,7 @@ class ResumeDoor(SweepDoor):
                 pid_started_at=process.started_at(),
             ),
         )
-        self._record = msgspec.structs.replace(
+        record = msgspec.structs.replace(
             before,
             ended_at=None,
             detached=not self.waits,
@@ -108,6 +111,7 @@ class ResumeDoor(SweepDoor):
             pid_started_at=process.started_at(),
             resumed=[*before.resumed, {"at": utc_now(), "jobs": self._numbers, "argv": before.argv}],
         )
+        self.ledger = _ResumedLedger(self._paths, record, on_slurm=self._on_slurm)
 
     def open(self) -> None:
         """As `SweepDoor.open`, for the one process that goes on with the sweep.
@@ -139,7 +143,7 @@ class ResumeDoor(SweepDoor):
         return sweeper
 
     def _jobs_again(self) -> list[SweepJob]:
-        return [job for job in self._record.jobs if job.num in self._numbers]
+        return [job for job in self.ledger.record.jobs if job.num in self._numbers]
 
     def _freeze(self, code: CodeRecord, sweep: SweepPlace) -> FrozenTree:
         """The copy of the code: the one that is there still, for jobs that go on, or one made from the snapshot."""
@@ -153,15 +157,19 @@ class ResumeDoor(SweepDoor):
         hold(frozen, environ=os.environ)
         return frozen
 
-    def _check_place(self, directory: Path) -> list[Finding]:
-        return []  # it is the job's own, whose earlier attempt lies there
+    def _planner(self) -> Planner:
+        return Planner(self._options, self._start, self._plan, in_use=True)
 
-    def _begin(self) -> None:
-        self._paths.queue.mkdir(mode=0o700, exist_ok=True)
+
+class _ResumedLedger(SweepLedger):
+    """The record that is there already; its jobs are planned once more, under their numbers."""
+
+    def begin(self, code: CodeRecord | None, code_files: Mapping[str, bytes], options: ReproConf) -> None:
+        self.paths.queue.mkdir(mode=0o700, exist_ok=True)
 
     def _with(self, jobs: Sequence[SweepJob]) -> list[SweepJob]:
         planned = {job.num: job for job in jobs}
-        return [planned.get(job.num, job) for job in self._record.jobs]
+        return [planned.get(job.num, job) for job in self.record.jobs]
 
 
 class _Chosen:
@@ -186,7 +194,7 @@ class _Chosen:
         results: list[JobReturn] = []
         for run, (given, wait) in zip(runs, submitted, strict=True):
             ended = given if wait is None or not self._door.waits else wait()
-            self._door.note_results(ended, run)
+            self._door.ledger.note_results(ended, run)
             results += ended
         failed = [one for one in results if one.status is JobStatus.FAILED]
         for one in failed:

@@ -178,7 +178,7 @@ def finding_ids(run: Path) -> set[str]:
     return {finding["id"] for finding in load(run, "run")["findings"]}
 
 
-def wait_until(condition: Callable[[], Any], limit_s: float = 30.0) -> Any:
+def wait_until(condition: Callable[[], Any], limit_s: float = 120.0) -> Any:
     """What `condition` answers as soon as that is true; fails after `limit_s`."""
     import time
 

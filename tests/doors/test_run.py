@@ -499,13 +499,13 @@ def test_terminated_from_outside(project: Project, tmp_path: Path) -> None:
     ready = tmp_path / "ready"
     action = (
         f"open({str(ready)!r}, 'w').close()\n"
-        "    try:\n        time.sleep(50)\n"
+        "    try:\n        time.sleep(500)\n"
         f"    finally:\n        os.unlink({str(ready)!r})"
     )
     process = project.holding(returning("1", action)).start("+repro=strict")
     wait_until(ready.exists)
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=30)
+    process.communicate(timeout=120)
     assert process.returncode in (143, -15)
     assert not ready.exists()
     assert load(project.only_run(), "run")["status"] == "interrupted"

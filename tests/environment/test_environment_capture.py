@@ -6,7 +6,6 @@ import locale
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import msgspec
@@ -68,13 +67,6 @@ def test_a_torch_that_is_only_half_imported_is_no_error(monkeypatch: pytest.Monk
     assert record.cpu.capability is None
     assert record.threads == {}
     assert record.accelerators.cuda is None
-
-
-def test_it_takes_no_time() -> None:
-    capture_environment()
-    start = time.perf_counter()
-    capture_environment()
-    assert time.perf_counter() - start < 0.25  # measured: 6 ms; the bound leaves room for a busy machine
 
 
 # --- variables -------------------------------------------------------------------------------------------
