@@ -20,7 +20,7 @@ from pathlib import Path
 
 from repro_hydra.code.frozen_tree import FrozenTree, below
 from repro_hydra.code.git import Git, GitError, GitUnavailableError, join
-from repro_hydra.code.repository import borrow_objects
+from repro_hydra.code.repository import borrow_objects, leave_out
 from repro_hydra.code.stats import FileStats, look_at
 from repro_hydra.record.schema import SCHEMA, Part
 from repro_hydra.record.store import RecordError, read, write_json
@@ -320,10 +320,7 @@ def _make_repository(
     info.mkdir(exist_ok=True)
     with suppress(OSError):
         shutil.copyfile(common / "info" / "attributes", info / "attributes")
-    excluded = b""
-    with suppress(OSError):
-        excluded = (common / "info" / "exclude").read_bytes() + b"\n"
-    (info / "exclude").write_bytes(excluded + b"".join(_as_pattern(link) for link in links))
+    leave_out(tree, links, as_in=common)
     if owner.commit is None:
         return
     if owner.branch is not None:
@@ -334,14 +331,6 @@ def _make_repository(
 
 def _quoted(text: str) -> str:
     return text.replace("\\", "\\\\").replace('"', '\\"')
-
-
-def _as_pattern(path: bytes) -> bytes:
-    if b"\n" in path:
-        return b""  # no pattern can name it
-    for special in b"\\*?[":
-        path = path.replace(bytes([special]), b"\\" + bytes([special]))
-    return b"/" + path + b"\n"
 
 
 def _keep_what_was_written(frozen: FrozenTree, whole: FrozenTree, changed: Sequence[bytes]) -> None:

@@ -1,4 +1,4 @@
-"""A repository of its own that borrows the objects of another one, and writes nothing into it.
+"""A repository of its own that borrows the objects of another one (git-annex's too), and writes nothing into it.
 
 Not ``git worktree add``, which writes into the user's repository and leaves an entry there when it is killed.
 """
@@ -6,7 +6,8 @@ Not ``git worktree add``, which writes into the user's repository and leaves an 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from repro_hydra.code.git import Git
@@ -35,4 +36,45 @@ def borrow_objects(tree: Path, objects: Path | None, environ: Mapping[str, str],
         info = tree / ".git" / "objects" / "info"
         info.mkdir(parents=True, exist_ok=True)
         (info / "alternates").write_bytes(os.fsencode(os.path.realpath(objects)) + b"\n")
+        contents = annexed_objects(objects)
+        if contents.is_dir():  # a file of git-annex is a link to there, relative to its own place
+            (tree / ".git" / "annex").mkdir()
+            (tree / ".git" / "annex" / "objects").symlink_to(contents)
     return git
+
+
+def annexed_objects(objects: Path) -> Path:
+    """Where git-annex keeps contents, in the repository whose `objects` folder is given."""
+    return Path(os.path.realpath(objects)).parent / "annex" / "objects"
+
+
+def leave_out(tree: Path, paths: Iterable[bytes] = (), *, as_in: Path | None = None) -> None:
+    """Let git overlook files in the repository made in `tree`: they are no code of it.
+
+    Parameters
+    ----------
+    paths : iterable of bytes
+        Relative to `tree`.
+    as_in : Path, optional
+        What the repository with this git directory overlooks by its own list, which no commit holds.
+
+    Raises
+    ------
+    OSError
+    """
+    rules = b""
+    if as_in is not None:
+        with suppress(OSError):  # it has none
+            rules = (as_in / "info" / "exclude").read_bytes() + b"\n"
+    info = tree / ".git" / "info"
+    info.mkdir(exist_ok=True)
+    with (info / "exclude").open("ab") as stream:
+        stream.write(rules + b"".join(_as_pattern(path) for path in paths))
+
+
+def _as_pattern(path: bytes) -> bytes:
+    if b"\n" in path:
+        return b""  # no pattern can name it
+    for special in b"\\*?[":
+        path = path.replace(bytes([special]), b"\\" + bytes([special]))
+    return b"/" + path + b"\n"

@@ -20,9 +20,10 @@ from repro_hydra.code.bundle import unbundle
 from repro_hydra.code.elsewhere import SUBMODULE
 from repro_hydra.code.facts import Location, NoRepositoryError, locate
 from repro_hydra.code.git import Git, GitError, GitUnavailableError
-from repro_hydra.code.repository import borrow_objects
+from repro_hydra.code.repository import borrow_objects, leave_out
 from repro_hydra.record.code import CodeRecord
 from repro_hydra.record.redact import redact_url
+from repro_hydra.reproduce.annexed import fill_in_contents
 from repro_hydra.reproduce.original import Original
 
 _GITLINK = re.compile(rb"^160000 commit ([0-9a-f]+)\t(.*)$", re.DOTALL)
@@ -225,6 +226,8 @@ def check_out_one(
     try:
         objects = None if source.location is None else source.location.objects
         git = borrow_objects(tree, objects, environ, len(code.commit or code.snapshot or ""))
+        if objects is not None:
+            leave_out(tree, as_in=Path(os.path.realpath(objects)).parent)
         if source.bundle is not None:
             unbundle(source.bundle, git)
         if source.snapshot is not None:
@@ -241,6 +244,8 @@ def check_out_one(
                 f"code: {source.shown()} gives the tree {found[:12]}, and the record names {code.tree[:12]}: one of "
                 "them is not what the run had"
             )
+        if source.location is not None:
+            fill_in_contents(git, tree, source.location)
         _check_out_submodules(git, tree, source.top, submodules or {}, files, environ, near)
         if code.commit is not None:
             git.run("reset", "-q", "--mixed", code.commit)
@@ -277,6 +282,7 @@ def _check_out_submodules(
         elif here is not None:
             inner = borrow_objects(target, here.objects, environ, len(commit))
             inner.run("checkout", "-q", "-f", "--detach", commit)
+            fill_in_contents(inner, target, here)
         elif path in kept:  # else it was not initialised for the run either
             raise CodeMissing(
                 f"code: submodule {path}: expected commit {commit[:12]}, found none here. Run this in a clone with "

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from repro_hydra.code.repository import leave_out
 from repro_hydra.data.capture import describe_dataset
 from repro_hydra.data.errors import DataError
 from repro_hydra.record.paths import RECORD_DIR
@@ -61,16 +62,19 @@ def bring_inputs(original: Original, user_cwd: Path | None, tree: Path, cwd: Pat
             continue  # the run's own output
         if not source.exists() or not _inside(target.parent, scratch):
             continue
-        found = False
+        placed = []
         for from_file, to_file in _files(source, target):
             if os.path.lexists(to_file):
                 continue  # it is in the snapshot
-            _place(from_file, to_file)
-            found = True
+            place(from_file, to_file)
+            placed.append(to_file)
             if started is not None and from_file.stat().st_mtime > started:
                 inputs.changed_since.append(os.path.relpath(from_file, user_cwd))
-        if found:
+        if placed:
             inputs.brought.append(name)
+            leave_out(
+                tree, [os.fsencode(file.relative_to(tree)) for file in placed if file.is_relative_to(tree)]
+            )
     return inputs
 
 
@@ -113,7 +117,8 @@ def _files(source: Path, target: Path) -> Iterator[tuple[Path, Path]]:
                 yield Path(folder, name), Path(os.path.normpath(here / name))
 
 
-def _place(source: Path, target: Path) -> None:
+def place(source: Path, target: Path) -> None:
+    """Put a file of the user's where nothing is yet: a copy, or a link where it is large."""
     target.parent.mkdir(parents=True, exist_ok=True)
     if source.stat().st_size <= COPIED_BYTES:
         shutil.copy2(source, target)

@@ -261,23 +261,50 @@ def test_config_outside_of_the_repository_that_was_edited(lab: Laboratory, tmp_p
 
 
 def test_data_by_a_relative_path(lab: Laboratory) -> None:
-    """Data that git ignores comes from the project; what the job writes beside it does not reach the user's."""
+    """Data that git ignores comes from the project; what the job writes beside it does not reach the user's.
+
+    By ``.gitignore`` or by the repository's own list, which a clone does not have: it never becomes code.
+    """
     script = SCRIPT.replace(
         "    out =",
-        "    weights += np.load(Path(cfg.data) / 'x.npy').sum()\n"
+        "    weights += np.load(Path(cfg.data) / 'x.npy').sum() + np.load(cfg.own).sum()\n"
         "    (Path(cfg.data) / 'cache.bin').write_bytes(b'1')\n    out =",
     )
-    lab.holding(script, "seed: 1\nlr: 0.1\ndata: data\n")
+    lab.holding(script, "seed: 1\nlr: 0.1\ndata: data\nown: my own/[y].npy\n")
     lab.write(".gitignore", "outputs/\ndata/\n")
     lab.commit()
     import numpy as np
 
-    (lab.top / "data").mkdir()
-    np.save(lab.top / "data" / "x.npy", np.arange(5.0))
+    for name in ("data/x.npy", "my own/[y].npy"):
+        (lab.top / name).parent.mkdir()
+        np.save(lab.top / name, np.arange(5.0))
+    excluded = lab.write(".git/info/exclude", "my own/\n")
     run = lab.original()
     (lab.top / "data" / "cache.bin").unlink()
-    lab.bitwise(run)
+    for _ in ("the user's repository", "a clone"):
+        code = load(Path(lab.bitwise(run)["reproduction"]), "code")
+        assert (code["untracked_files"], code["dirty"], code["tree"]) == ([], False, load(run, "code")["tree"])
+        excluded.unlink(missing_ok=True)
     assert not (lab.top / "data" / "cache.bin").exists()
+
+
+@pytest.mark.skipif(shutil.which("git-annex") is None, reason="git-annex is not on the PATH")
+def test_data_that_git_annex_keeps_beside_the_code(lab: Laboratory) -> None:
+    """A locked file is a link into git's own folder, an unlocked one a pointer in git: both are data when run again."""
+    lab.holding(
+        SCRIPT.replace(
+            "    out =", "    weights += np.load('set/a.npy').sum() + np.load('set/b.npy').sum()\n    out ="
+        )
+    )
+    import numpy as np
+
+    (lab.top / "set").mkdir()
+    for name in ("a", "b"):
+        np.save(lab.top / "set" / f"{name}.npy", np.arange(5.0))
+    for command in ("init -q here", "add -q set", "unlock -q set/b.npy"):
+        lab.git("annex", *command.split())
+    lab.commit()
+    lab.bitwise(lab.original("hydra.callbacks.repro.data.datasets={set: set}"))
 
 
 def test_a_job_that_changes_directory(lab: Laboratory) -> None:
