@@ -283,7 +283,11 @@ def test_data_by_a_relative_path(lab: Laboratory) -> None:
     (lab.top / "data" / "cache.bin").unlink()
     for _ in ("the user's repository", "a clone"):
         code = load(Path(lab.bitwise(run)["reproduction"]), "code")
-        assert (code["untracked_files"], code["dirty"], code["tree"]) == ([], False, load(run, "code")["tree"])
+        assert (code["untracked_files"], code["dirty"], code["tree"]) == (
+            [],
+            False,
+            load(run, "code")["tree"],
+        )
         excluded.unlink(missing_ok=True)
     assert not (lab.top / "data" / "cache.bin").exists()
 
