@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
@@ -18,6 +18,7 @@ from repro_hydra.composed import as_hydra_config, as_written, env_set, select, s
 from repro_hydra.config import Mode, ReproConf
 from repro_hydra.determinism import required_variables, restart
 from repro_hydra.groups import check_groups
+from repro_hydra.launcher.next_task import ChildTask, ExitingTask, stop, wrap_next_task
 from repro_hydra.program import describe_program
 from repro_hydra.record.schema import Finding
 from repro_hydra.seed import SeedError, choose_seeds
@@ -36,12 +37,9 @@ from repro_hydra.session.datasets import look_at_data, pin_data, register_new_da
 from repro_hydra.session.findings import Misuse, Refused, blockers, refusal, waive
 from repro_hydra.session.plan import Plan, options_from
 from repro_hydra.session.ranks import Meeting, NoRankZero, meeting
-from repro_hydra.session.recorded import Recorded, asked_for, take
+from repro_hydra.session.recorded import asked_for, take
+from repro_hydra.session.recorded_options import recorded_options, take_place
 from repro_hydra.session.say import say
-
-
-class Stopped(SystemExit):
-    """Ends the program from a callback: any other exception there becomes a warning, and the task would run."""
 
 
 class ReproCallback(Callback):
@@ -59,9 +57,9 @@ class ReproCallback(Callback):
             self.options: ReproConf = options_from(given)
             recorded = asked_for(os.environ)
             if recorded is not None:
-                self.options = _recorded_options(recorded, self.options)
+                self.options = recorded_options(recorded, self.options)
         except Misuse as error:
-            _stop(str(error), error.exit_status)
+            stop(str(error), error.exit_status)
         self._parent = process.parent_run(os.environ)
         # Before any other callback has acted: what they do would be done twice.
         if run_mode is not None and run_mode == RunMode.RUN and self._parent is None:
@@ -99,7 +97,7 @@ class ReproCallback(Callback):
         without_repro(config)
         recorded = take(os.environ)
         if recorded is not None:
-            _place_of(config, recorded)
+            take_place(config, recorded)
         directory, stamped = _output_directory(config, "hydra.run.dir")
         program = describe_program()
         checked = check_start(self.options, program, cwd=Path.cwd(), exclude=(directory,))
@@ -135,7 +133,7 @@ class ReproCallback(Callback):
             _remember(directory.parent)
         # A callback cannot replace the task function, and `on_job_end` is not called after SystemExit or Ctrl-C:
         # so the task is wrapped where Hydra passes it on.
-        wrap_next_task(lambda task: _ExitingTask(RecordedTask(task, plan)))
+        wrap_next_task(lambda task: ExitingTask(RecordedTask(task, plan)))
 
     def _interpreter_findings(self) -> list[Finding]:
         if self.options.check_only:
@@ -146,19 +144,19 @@ class ReproCallback(Callback):
     def _attach(self, config: DictConfig) -> None:
         """A child of a run (a DDP rank, a nested command) takes part in it, and claims nothing."""
         run_dir = self._dir_of_rank_zero(config) if self._parent is None else self._parent.run_dir
-        wrap_next_task(lambda task: _ChildTask(task, self.options, run_dir))
+        wrap_next_task(lambda task: ChildTask(task, self.options, run_dir))
 
     def _dir_of_rank_zero(self, config: DictConfig) -> Path | None:
         """Where rank 0 runs, with this rank's Hydra pointed there and its log beside rank 0's."""
         place = self._meeting(config)
         assert place is not None
         if self.options.check_only:
-            _stop("check only: rank 0 tells what would block", 0)
+            stop("check only: rank 0 tells what would block", 0)
         try:
             run_dir = place.wait()
         except NoRankZero as error:
             if self.options.mode is Mode.strict:
-                _stop(str(error), 1)
+                stop(str(error), 1)
             say(f"this rank is NOT recorded: {error}")
             return None
         rank, _ = process.rank_and_world(os.environ)
@@ -286,8 +284,8 @@ class ReproCallback(Callback):
         if self.options.check_only:
             would = [f for f in settled if f.severity == "blocks" and f.waived is None]
             if not would:
-                _stop(f"check only: nothing would block {what}", 0)
-            _stop(refusal(would, f"check only, {what}", "it would not start"), 1)
+                stop(f"check only: nothing would block {what}", 0)
+            stop(refusal(would, f"check only, {what}", "it would not start"), 1)
         if blocking or must:
             raise Refused(blocking or must, f"{self.options.mode.value} refuses {what}")
         for finding in settled:
@@ -302,14 +300,14 @@ class ReproCallback(Callback):
         try:
             yield
         except Refused as error:
-            _stop(str(error), error.exit_status)
+            stop(str(error), error.exit_status)
         except Misuse as error:
-            _stop(str(error), error.exit_status)
+            stop(str(error), error.exit_status)
         except Exception as error:  # noqa: BLE001 (a failure of ours, whatever it is, must be told in our words)
             if os.environ.get("HYDRA_FULL_ERROR"):
                 traceback.print_exc()
             if self.options.mode is Mode.strict:
-                _stop(
+                stop(
                     f"strict refuses to go on after a failure of its own: {type(error).__name__}: {error}", 1
                 )
             say(
@@ -321,38 +319,11 @@ _ALWAYS_STOP = ("output-not-writable:", "output-full:")
 """Hydra itself could not go on from here, and would say so with a traceback."""
 
 
-def _stop(message: str, status: int) -> NoReturn:
-    say(message)
-    raise Stopped(status)
-
-
 def _output_directory(config: DictConfig, key: str) -> tuple[Path, bool]:
     """The directory at `key`, absolute, and whether its name holds the time."""
     with as_hydra_config(config):
         value = str(OmegaConf.select(config, key))
     return Path(value).absolute(), "${now:" in as_written(config, key)
-
-
-def _recorded_options(recorded: Recorded, composed: ReproConf) -> ReproConf:
-    """The options that the original had; those composed where the record's are not this version's."""
-    if not isinstance(recorded.options, dict):
-        return composed
-    try:
-        options = options_from(recorded.options)
-        options.tracking = {}  # the trackers hold the original
-        options.data.auto_version = False
-        return options
-    except Misuse as error:
-        say(f"the recorded options cannot be taken over, so those of the config are in force: {error}")
-        return composed
-
-
-def _place_of(config: DictConfig, recorded: Recorded) -> None:
-    """The reproduction's own directory, and the number that the original had in its sweep."""
-    set_value(config, "hydra.run.dir", recorded.run_dir)
-    if recorded.job_num is not None:
-        set_value(config, "hydra.job.num", recorded.job_num)
-        set_value(config, "hydra.job.id", recorded.job_id or str(recorded.job_num))
 
 
 def _entry(program: Any) -> dict[str, Any]:
@@ -368,46 +339,3 @@ def _remember(place: Path) -> None:
     if VARIABLE in os.environ:
         return  # a run of a check: its folder is gone in a minute
     remember_place(project_of(Path.cwd()), place)
-
-
-def wrap_next_task(wrap: Callable[[Any], Callable[[DictConfig], Any]]) -> None:
-    """Pass ``wrap(task)`` instead of the task to the next call of Hydra's `run_job` in this process."""
-    import hydra._internal.hydra
-
-    hydra_module: Any = hydra._internal.hydra
-    original = hydra_module.run_job
-
-    def run_job(*, task_function: Any, **rest: Any) -> Any:
-        hydra_module.run_job = original
-        return original(task_function=wrap(task_function), **rest)
-
-    hydra_module.run_job = run_job
-
-
-class _ExitingTask:
-    """Turns our own refusals into an exit: Hydra would print them with a traceback."""
-
-    def __init__(self, task: Callable[[DictConfig], Any]) -> None:
-        self._task = task
-
-    def __call__(self, config: DictConfig) -> Any:
-        try:
-            return self._task(config)
-        except (Refused, Misuse) as error:
-            _stop(str(error), error.exit_status)
-
-
-class _ChildTask:
-    """The task of a process that takes part in its parent's run."""
-
-    def __init__(self, task: Callable[[DictConfig], Any], options: ReproConf, run_dir: Path | None) -> None:
-        self._task = task
-        self._options = options
-        self._run_dir = run_dir
-
-    def __call__(self, config: DictConfig) -> Any:
-        from repro_hydra.launcher.task import job_from_hydra
-        from repro_hydra.session.child import ChildSession
-
-        with ChildSession(self._options, job_from_hydra(config), self._run_dir):
-            return self._task(config)

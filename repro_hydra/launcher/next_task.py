@@ -1,0 +1,66 @@
+"""Getting at the task of a single run, which Hydra's callbacks are not handed, and ending a program from there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+from omegaconf import DictConfig
+
+from repro_hydra.config import ReproConf
+from repro_hydra.session.findings import Misuse, Refused
+from repro_hydra.session.say import say
+
+
+class Stopped(SystemExit):
+    """Ends the program from a callback: any other exception there becomes a warning, and the task would run."""
+
+
+def stop(message: str, status: int) -> NoReturn:
+    """Say it and end the program, from a callback of Hydra or from the task."""
+    say(message)
+    raise Stopped(status)
+
+
+def wrap_next_task(wrap: Callable[[Any], Callable[[DictConfig], Any]]) -> None:
+    """Pass ``wrap(task)`` instead of the task to the next call of Hydra's `run_job` in this process."""
+    import hydra._internal.hydra
+
+    hydra_module: Any = hydra._internal.hydra
+    original = hydra_module.run_job
+
+    def run_job(*, task_function: Any, **rest: Any) -> Any:
+        hydra_module.run_job = original
+        return original(task_function=wrap(task_function), **rest)
+
+    hydra_module.run_job = run_job
+
+
+class ExitingTask:
+    """Turns our own refusals into an exit: Hydra would print them with a traceback."""
+
+    def __init__(self, task: Callable[[DictConfig], Any]) -> None:
+        self._task = task
+
+    def __call__(self, config: DictConfig) -> Any:
+        try:
+            return self._task(config)
+        except (Refused, Misuse) as error:
+            stop(str(error), error.exit_status)
+
+
+class ChildTask:
+    """The task of a process that takes part in its parent's run."""
+
+    def __init__(self, task: Callable[[DictConfig], Any], options: ReproConf, run_dir: Path | None) -> None:
+        self._task = task
+        self._options = options
+        self._run_dir = run_dir
+
+    def __call__(self, config: DictConfig) -> Any:
+        from repro_hydra.launcher.task import job_from_hydra
+        from repro_hydra.session.child import ChildSession
+
+        with ChildSession(self._options, job_from_hydra(config), self._run_dir):
+            return self._task(config)
