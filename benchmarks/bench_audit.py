@@ -1,18 +1,27 @@
 """What the seeding audit and the probes cost: at the start, and in a training step.
 
-python benchmarks/bench_audit.py
+python benchmarks/bench_audit.py [--pairs N]
 
-The start: the same process with the audit's and the watch's entry timed. The step: one SGD step of a small network,
-with and without a session's hooks, in turn; the median of the pairs and their range.
+The start: seven processes in which the entry of the audit and of the watch over the settings are timed. The step, of a
+small convolutional network as in the example, is looked at twice. First exactly: every call of a function, Python's or
+C's, that a step makes is counted with and without what a session puts around torch; the machine's noise has no part in
+that. Then in time: in one process, short blocks of steps with and without, in pairs whose order changes, so that a
+drift of the machine cancels. Told is the median of the pairs' ratios, with the order statistics that hold it at 95 %
+(nothing is assumed of the distribution), and the same of pairs in which both blocks run without: if that interval is
+wider than the bound of 1 %, the machine was too restless to tell.
 """
 
 from __future__ import annotations
 
+import argparse
+import gc
 import os
 import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 START = """
 import time, os
@@ -29,73 +38,153 @@ middle = time.perf_counter()
 SettingsWatch(DeterminismConf(), late.when_imported).enter()
 print(middle - begun, time.perf_counter() - middle)
 """
-STEPS, PAIRS = 200, 41
-
-
-def spread(values: list[float], unit: float = 1e3) -> str:
-    return f"{statistics.median(values) * unit:.2f} [{min(values) * unit:.2f} … {max(values) * unit:.2f}]"
+PROCESSES = 7
+STEPS = 12
+"""In a block: some 60 ms, short against the machine's moods and long against the clock."""
+WARM = 3
+PAIRS = 240
 
 
 def start_up() -> None:
     audits, probes = [], []
-    for _ in range(7):
+    for _ in range(PROCESSES):
         done = subprocess.run([sys.executable, "-c", START], capture_output=True, text=True, check=True)
-        audit, probe = (float(word) for word in done.stdout.split())
+        audit, probe = (float(word) * 1e3 for word in done.stdout.split())
         audits.append(audit)
         probes.append(probe)
-    print(f"start: audit {spread(audits)} ms, settings {spread(probes)} ms (7 processes, torch imported)")
+    both = [one + other for one, other in zip(audits, probes, strict=True)]
+    print(
+        f"start: {statistics.median(both):.1f} ms [{min(both):.1f} … {max(both):.1f}] in {PROCESSES} processes with "
+        f"torch imported (audit {statistics.median(audits):.1f}, settings {statistics.median(probes):.1f}); bound 50"
+    )
 
 
-def step() -> None:
+def make_step() -> Callable[[], None]:
+    """One step of training; a new optimizer for each block, as a run makes one."""
     import torch
 
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True)
+    torch.utils.deterministic.fill_uninitialized_memory = True
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(
+        torch.nn.Conv2d(1, 16, 3), torch.nn.ReLU(), torch.nn.Conv2d(16, 32, 3), torch.nn.ReLU(),
+        torch.nn.AdaptiveAvgPool2d(4), torch.nn.Flatten(), torch.nn.Dropout(0.1), torch.nn.Linear(512, 10),
+    )  # fmt: skip
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
+    images, labels = torch.randn(32, 1, 16, 16), torch.randint(10, (32,))
+
+    def step() -> None:
+        optimizer.zero_grad()
+        torch.nn.functional.cross_entropy(model(images), labels).backward()
+        optimizer.step()
+
+    return step
+
+
+@contextmanager
+def watched() -> Iterator[None]:
+    """With the hooks of a session."""
     from repro_hydra.audit import SeedingAudit
     from repro_hydra.config import DeterminismConf
     from repro_hydra.determinism import SettingsWatch
     from repro_hydra.imports import LateImports
 
-    torch.set_num_threads(1)
-    torch.use_deterministic_algorithms(True)
-    torch.utils.deterministic.fill_uninitialized_memory = True
-    model = torch.nn.Sequential(
-        torch.nn.Linear(64, 64), torch.nn.ReLU(), torch.nn.Dropout(0.1), torch.nn.Linear(64, 10)
-    )
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
-    batch = torch.randn(32, 64)
-
-    def steps() -> float:
-        begun = time.thread_time()  # of this thread alone: others share the machine
-        for _ in range(STEPS):
-            optimizer.zero_grad()
-            model(batch).square().mean().backward()
-            optimizer.step()
-        return (time.thread_time() - begun) / STEPS
-
-    steps()
-    ratios, plain, firsts = [], [], []
-    for _ in range(PAIRS):
-        without = steps()
-        late = LateImports()
-        late.install()
-        audit = SeedingAudit(late.when_imported, os.getcwd())  # noqa: PTH109
-        audit.enter(fresh=False)
-        audit.began([1])
-        watch = SettingsWatch(DeterminismConf(), late.when_imported)
-        watch.enter()
-        begun = time.thread_time()
-        optimizer.step()  # the probe at the first step, once a run
-        firsts.append(time.thread_time() - begun)
-        with_hooks = steps()
+    late = LateImports()
+    late.install()
+    audit = SeedingAudit(late.when_imported, os.getcwd())  # noqa: PTH109
+    audit.enter(fresh=False)
+    audit.began([1])
+    watch = SettingsWatch(DeterminismConf(), late.when_imported)
+    watch.enter()
+    try:
+        yield
+    finally:
         watch.stop()
         audit.stop()
         late.remove()
-        ratios.append(with_hooks / without - 1)
-        plain.append(without)
-    print(
-        f"step: {spread(plain)} ms plain; with audit and probes {spread(ratios, 100)} % more ({PAIRS} pairs)"
-    )
+
+
+def calls(step: Callable[[], None]) -> int:
+    """How many functions a step calls."""
+    count = 0
+
+    def seen(_frame: object, event: str, _what: object) -> None:
+        nonlocal count
+        count += event in ("call", "c_call")
+
+    sys.setprofile(seen)
+    try:
+        step()
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+def block(step: Callable[[], None]) -> float:
+    for _ in range(WARM):  # the first has the probe, once a run; caches are as cold as the entry left them
+        step()
+    gc.collect()
+    begun = time.thread_time()  # of this thread alone: others share the machine
+    for _ in range(STEPS):
+        step()
+    return time.thread_time() - begun
+
+
+def pair(step: Callable[[], None], *, first: bool, hooks: bool) -> float:
+    """How much longer the block of the second kind took; `first`: it comes first."""
+
+    def plain() -> float:
+        return block(step)
+
+    def other() -> float:
+        if not hooks:
+            return plain()
+        with watched():
+            return block(step)
+
+    if first:
+        with_hooks, without = other(), plain()
+    else:
+        without, with_hooks = plain(), other()
+    return with_hooks / without - 1
+
+
+def median_interval(values: Sequence[float], z: float = 1.96) -> tuple[float, float, float]:
+    """The median, and the order statistics between which the true one lies at 95 % (binomial, normal approximation)."""
+    ordered = sorted(values)
+    n = len(ordered)
+    reach = z * n**0.5 / 2
+    low, high = max(0, int(n / 2 - reach)), min(n - 1, int(n / 2 + reach))
+    return statistics.median(ordered), ordered[low], ordered[high]
+
+
+def tell(what: str, ratios: Sequence[float]) -> None:
+    middle, low, high = (100 * value for value in median_interval(ratios))
+    print(f"step, {what}: {middle:+.2f} % [{low:+.2f} … {high:+.2f}] ({len(ratios)} pairs)")
+
+
+def steps(pairs: int) -> None:
+    step = make_step()
+    for _ in range(20):
+        step()
+    without = calls(step)
+    with watched():
+        step()  # the first of a run, which has the probe
+        within = calls(step)
+    print(f"step: {without} calls of functions without, {within} with audit and probes")
+    print(f"step: {block(step) / STEPS * 1e3:.2f} ms without")
+    nothing, hooks = [], []
+    for number in range(pairs):  # the two comparisons in turn, so that both see the same machine
+        hooks.append(pair(step, first=number % 2 == 1, hooks=True))
+        nothing.append(pair(step, first=number % 2 == 1, hooks=False))
+    tell("audit and probes; bound +1", hooks)
+    tell("nothing at all, which shows what is resolved", nothing)
 
 
 if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--pairs", type=int, default=PAIRS, help="of blocks (default %(default)s)")
+    chosen = parser.parse_args()
     start_up()
-    step()
+    steps(chosen.pairs)

@@ -7,9 +7,9 @@ is written in C and cannot be changed: a class with the same instances stands in
 from __future__ import annotations
 
 import sys
-from functools import wraps
 from typing import TYPE_CHECKING, Any
 
+from repro_hydra.audit.seeding_hooks import watch_seeding
 from repro_hydra.patches import Patches
 
 if TYPE_CHECKING:
@@ -27,30 +27,8 @@ def install(audit: SeedingAudit, patches: Patches) -> None:
         (torch.cuda, "manual_seed_all"),
         (torch.cuda, "manual_seed"),
     ):
-        _watch_seeding(owner, name, audit, patches)
-    _watch_seeding(torch, "seed", audit, patches, valued=False)
-
-
-def _watch_seeding(
-    owner: Any, name: str, audit: SeedingAudit, patches: Patches, *, valued: bool = True
-) -> None:
-    from repro_hydra.audit.watch import caller_of_hook
-
-    original = getattr(owner, name)
-
-    @wraps(original)
-    def seed(*given: Any, **named: Any) -> Any:
-        with audit.inside():
-            answer = original(*given, **named)
-        if not audit.sleeping():
-            value = given[0] if given else named.get("seed")
-            audit.seeded_again("torch", value if valued else None, caller_of_hook())
-        return answer
-
-    home = sys.modules.get(original.__module__)
-    if home is not None and home is not owner and getattr(home, name, None) is original:
-        patches.attribute(home, name, seed)
-    patches.everywhere(owner, name, seed)
+        watch_seeding(owner, name, "torch", audit, patches)
+    watch_seeding(torch, "seed", "torch", audit, patches, valued=False)
 
 
 def _watch_generators(torch: Any, audit: SeedingAudit, patches: Patches) -> None:

@@ -12,9 +12,11 @@ from typing import Any
 from repro_hydra.audit import (
     before,
     gymnasium_hooks,
+    jax_hooks,
     numpy_hooks,
     python_hooks,
     stale_bytecode,
+    tensorflow_hooks,
     torch_hooks,
     variable_reads,
 )
@@ -58,6 +60,7 @@ class SeedingAudit:
         self._inside = threading.local()
         self._found: dict[str, Finding] = {}
         self._pending: list[tuple[Callable[[], bool], str, Site]] = []
+        self._keyed: set[tuple[str, Site]] = set()
         self._copied = CopiedGenerators(self)
 
     # ------------------------------------------------------------------ the session's side
@@ -80,6 +83,8 @@ class SeedingAudit:
         python_hooks.install(self, self._patches)
         self.when_imported("numpy.random", lambda: self._hook(numpy_hooks.install))
         self.when_imported("torch", lambda: self._hook(torch_hooks.install))
+        self.when_imported("jax.random", lambda: self._hook(jax_hooks.install))
+        self.when_imported("tensorflow", lambda: self._hook(tensorflow_hooks.install))
         self.when_imported("gymnasium.utils.seeding", lambda: self._hook(gymnasium_hooks.watch_generators))
         self.when_imported(
             "gymnasium.vector.async_vector_env", lambda: self._hook(gymnasium_hooks.watch_vectors)
@@ -195,6 +200,29 @@ class SeedingAudit:
             f"{', '.join(map(str, sorted(self.own))) or 'not set'}. {advice}",
             site,
         )
+
+    def keyed(self, what: str, value: Any, frame: FrameType) -> None:
+        """A stream begins from a number of the user's; no library's generator is seeded by it."""
+        site = self.nearest(frame) if self._watching_seeds else None
+        if site is None or (what, site) in self._keyed:  # a loop may make one in each step
+            return
+        self._keyed.add((what, site))
+        origin = origin_of(frame, value, self.own)
+        if origin is Origin.clock:
+            self.add(
+                f"unseeded-generator:{what}@{site}",
+                "may_change_bits",
+                f"{site}: {what} is made {_WORDS[origin]}, so that it does not follow from the run's seed. Make it "
+                "from the config's seed",
+                site,
+            )
+        elif origin is Origin.constant:
+            self.add(
+                f"constant-key:{what}@{site}",
+                "harmless",
+                f"{site}: {what} is made {_WORDS[origin]}. Where that is not meant: make it from the config's seed",
+                site,
+            )
 
     def add(self, finding_id: str, severity: Severity, message: str, site: Site | None) -> None:
         known = self._found.get(finding_id)

@@ -207,14 +207,19 @@ def slurm_facts(environ: Mapping[str, str]) -> dict[str, JSON]:
 def processes_of(run: RunRecord, paths: RunPaths | None) -> list[ProcessInfo]:
     """The job's own process and those that attached themselves to it."""
     own = ProcessInfo(pid=run.pid, role="main" if run.rank == 0 else f"rank {run.rank}", host=run.host)
-    attached = []
+    return [own, *(attached.process for attached in attached_processes(paths))]
+
+
+def attached_processes(paths: RunPaths | None) -> list[AttachedProcess]:
+    """What those told of themselves that attached themselves to a run."""
+    found = []
     if paths is not None and paths.processes.is_dir():
         for file in sorted(paths.processes.glob("*.json")):
             try:
-                attached.append(read(file, AttachedProcess).process)
+                found.append(read(file, AttachedProcess))
             except RecordError:
                 continue  # a child that was killed while it wrote; its pid is the file's name
-    return [own, *attached]
+    return found
 
 
 def wait_for_ranks(run: RunRecord, paths: RunPaths, expected: int, limit_s: float = 30.0) -> None:
@@ -245,3 +250,5 @@ class AttachedProcess(msgspec.Struct, frozen=True, kw_only=True):
 
     schema: str
     process: ProcessInfo
+    streams: dict[str, str] = {}
+    """Told by ranks only: what their generators drew from (`streams_drawn_from`)."""

@@ -23,6 +23,7 @@ from repro_hydra.record.schema import SCHEMA, ErrorInfo, ProcessInfo, RunRecord
 from repro_hydra.record.store import RecordError, read, update, write_json
 from repro_hydra.record.times import utc_now
 from repro_hydra.seed import choose_seeds, set_numpy, set_python, set_tensorflow, set_torch
+from repro_hydra.seed.drawn import streams_drawn_from
 from repro_hydra.session import process
 from repro_hydra.session.capture import AttachedProcess, failed_by
 from repro_hydra.session.ending import ending
@@ -127,8 +128,9 @@ class ChildSession:
         assert self._part is not None
         paths, file, info = self._part
         ended = msgspec.structs.replace(info, error=error, ended_at=utc_now())
+        told = AttachedProcess(schema=SCHEMA, process=ended, streams=streams_drawn_from())
         try:
-            write_json(file, AttachedProcess(schema=SCHEMA, process=ended), durable=True)
+            write_json(file, told, durable=True)
             # Rank 0 writes its end and then reads the parts; this writes its part and then reads rank 0's end.
             if error is not None and read(paths.run, RunRecord).status == "completed":
                 update(paths.run, failed_by(ended))

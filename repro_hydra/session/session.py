@@ -28,6 +28,7 @@ from repro_hydra.record.store import write_json
 from repro_hydra.record.times import utc_now
 from repro_hydra.record.values import flatten_result
 from repro_hydra.record.vouch import user_key, vouch
+from repro_hydra.seed.drawn import streams_drawn_from
 from repro_hydra.session import capture, process
 from repro_hydra.session.continuing import Continuation, earlier_s
 from repro_hydra.session.datasets import JobData
@@ -40,6 +41,7 @@ from repro_hydra.session.metrics import MetricsLog
 from repro_hydra.session.mirror import Mirror
 from repro_hydra.session.owning import own
 from repro_hydra.session.plan import Job, Plan
+from repro_hydra.session.rank_streams import same_streams
 from repro_hydra.session.say import say
 from repro_hydra.session.seeding import JobSeeds
 from repro_hydra.session.watching import Watching
@@ -304,6 +306,13 @@ class Session:
             # `sbatch --ntasks=2` without `srun` also looks like two ranks, of which there is one.
             others = self.run.world_size - 1 if "SUBMITIT_EXECUTOR" in os.environ else 0
             capture.wait_for_ranks(self.run, self._paths, others)
+            self._ledger.findings += self._ledger.keep("streams", self._shared_with_ranks) or []
+
+    def _shared_with_ranks(self) -> list[Finding]:
+        options = self._plan.options.seed
+        if self._paths is None or not options.set or options.ranks_alike:
+            return []
+        return same_streams(streams_drawn_from(), self._paths, self._ledger.findings)
 
     def _finish_data(self, *, hurry: bool) -> None:
         data, ledger = self._data, self._ledger

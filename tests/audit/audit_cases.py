@@ -196,6 +196,12 @@ OWN_GENERATOR = """class Data(Dataset):
         return DRAW
 """
 COPIED = "copied-generator"
+OTHER_GENERATORS = [
+    ("python-generator", "__import__('random').Random(seed)", "self.rng.random()"),
+    ("random-state", "np.random.RandomState(seed)", "self.rng.rand(700)"),  # past one round of its state
+    ("torch-generator", "torch.Generator().manual_seed(seed)", "torch.rand(1, generator=self.rng)"),
+    ("philox", "np.random.Generator(np.random.Philox(seed))", "self.rng.random()"),
+]
 TORCH_CASES += [
     case(
         "workers-dataset-generator",
@@ -233,6 +239,32 @@ TORCH_CASES += [
         + "def fresh(number):\n"
         "    data = torch.utils.data.get_worker_info().dataset\n"
         "    data.rng = np.random.default_rng([torch.initial_seed(), number])\n",
+    ),
+    *(
+        case(
+            f"workers-{name}",
+            COPIED,
+            "return [x for x in DataLoader(Data(cfg.seed), 2, num_workers=2)]",
+            LOADER
+            + OWN_GENERATOR.replace("np.random.default_rng(seed)", made)
+            .replace("MARK", "  # <-")
+            .replace("DRAW", draw),
+        )
+        for name, made, draw in OTHER_GENERATORS
+    ),
+    *(
+        case(
+            f"workers-{name}-of-their-own",
+            None,
+            "return [x for x in DataLoader(Data(cfg.seed), 2, num_workers=2, worker_init_fn=fresh)]",
+            LOADER
+            + OWN_GENERATOR.replace("np.random.default_rng(seed)", made)
+            .replace("MARK", "")
+            .replace("DRAW", draw)
+            + "def fresh(number):\n    data = torch.utils.data.get_worker_info().dataset\n"
+            "    data.__init__(1000 + number)\n",
+        )
+        for name, made, draw in OTHER_GENERATORS
     ),
     case(
         "one-worker",
@@ -280,6 +312,51 @@ GYM_CASES = [
         GYM,
     ),
 ]
+
+JAX = "import jax\n"
+JAX_CASES = [
+    case("jax-clock", UNSEEDED, "return jax.random.key(int(time.time()))  # <-", JAX + "import time"),
+    case(
+        "jax-clock-legacy-in-a-helper",
+        UNSEEDED,
+        "return begin(time.time_ns() % 1000)",
+        JAX + "import time\ndef begin(seed):\n    return jax.random.PRNGKey(seed)  # <-\n",
+    ),
+    case(
+        "jax-clock-from-import",
+        UNSEEDED,
+        "return key(os.getpid())  # <-",
+        "import os\nfrom jax.random import key",
+    ),
+    case(
+        "jax-own",
+        None,
+        "key = jax.random.key(cfg.seed)\nfor _ in range(3):\n    key, sub = jax.random.split(key)\n"
+        "    jax.random.normal(sub, (2,))\nother = jax.random.PRNGKey(cfg.seed + 1)\n"
+        "return jax.jit(lambda seed: jax.random.normal(jax.random.key(seed)))(cfg.seed)",
+        JAX,
+    ),
+    case("jax-constant", None, "return [jax.random.key(0) for _ in range(3)]", JAX),
+]
+TENSORFLOW = "import tensorflow as tf\n"
+TENSORFLOW_CASES = [
+    case("tf-constant", AGAIN, "tf.random.set_seed(42)  # <-", TENSORFLOW),
+    case("tf-constant-v1", AGAIN, "tf.compat.v1.set_random_seed(42)  # <-", TENSORFLOW),
+    case("tf-clock", AGAIN, "tf.random.set_seed(int(time.time()))  # <-", TENSORFLOW + "import time"),
+    case("tf-own", None, "tf.random.set_seed(cfg.seed)", TENSORFLOW),
+]
+TENSORFLOW_STAND_IN = {
+    "tensorflow/__init__.py": "from tensorflow import compat, random\n",
+    "tensorflow/random.py": "from tensorflow.python.framework.random_seed import set_seed\n",
+    "tensorflow/compat/__init__.py": "from tensorflow.compat import v1\n",
+    "tensorflow/compat/v1.py": "def __getattr__(name):\n"
+    "    from tensorflow.python.framework import random_seed\n    return getattr(random_seed, name)\n",
+    "tensorflow/python/__init__.py": "",
+    "tensorflow/python/framework/__init__.py": "",
+    "tensorflow/python/framework/random_seed.py": "GIVEN = []\n\n\ndef set_random_seed(seed):\n"
+    "    GIVEN.append(seed)\n\n\ndef set_seed(seed):\n    set_random_seed(seed)\n",
+}
+"""TensorFlow's modules of that name, as its source has them; it is too large to be installed for the tests."""
 
 TOP_CASES = [
     Case("top-default-rng", NP + "rng = np.random.default_rng()  # <-\ndef task(cfg):\n    pass\n", UNSEEDED),

@@ -10,7 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from audit_cases import CASES, GYM_CASES, TOP_CASES, TORCH_CASES, Case
+from audit_cases import (
+    CASES,
+    GYM_CASES,
+    JAX_CASES,
+    TENSORFLOW_CASES,
+    TENSORFLOW_STAND_IN,
+    TOP_CASES,
+    TORCH_CASES,
+    Case,
+)
 
 SEED = 5
 RUNNER = Path(__file__).with_name("audit_runner.py")
@@ -75,6 +84,30 @@ def with_gymnasium(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Findin
 def test_in_a_task_with_gymnasium(case: Case, with_gymnasium: dict[str, Findings]) -> None:
     """Environments and spaces that are used before somebody has seeded them."""
     check(case, with_gymnasium[case.name])
+
+
+def test_keys_of_jax(tmp_path: Path) -> None:
+    """A key from the clock is accused, one from the run's seed is not, and a constant one is written down."""
+    pytest.importorskip("jax", reason="too large to be installed for the tests: counts for nothing here")
+    answer = audited(tmp_path, JAX_CASES)
+    for case in JAX_CASES:
+        check(case, answer[case.name])
+    (constant,) = answer["jax-constant"]
+    assert (constant["id"], constant["line"]) == ("constant-key:jax.random.key@case_jax-constant.py:5", 5)
+    assert answer["jax-own"] == []
+
+
+def test_seeding_of_tensorflow(tmp_path: Path) -> None:
+    """Tried on modules of the same names, since TensorFlow itself was never seen here."""
+    for name, text in TENSORFLOW_STAND_IN.items():
+        file = tmp_path / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    answer = audited(tmp_path, TENSORFLOW_CASES)
+    for case in TENSORFLOW_CASES:
+        check(case, answer[case.name])
+    (own,) = answer["tf-own"]
+    assert (own["severity"], own["line"]) == ("harmless", 5)
 
 
 @pytest.mark.parametrize("case", TOP_CASES, ids=lambda case: case.name)

@@ -1,28 +1,16 @@
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 import typer
+from scripts_loaded import load_script
 from typer.main import get_command
 
 from repro_hydra.cli.app import command_line
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-def load() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("make_cli_docs", ROOT / "scripts" / "make_cli_docs.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-docs = load()
+docs = load_script("make_cli_docs")
 COMMANDS = dict(docs.commands(get_command(command_line()), ("repro-hydra",)))
 
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
 import sys
-import textwrap
 from typing import Any
 
 import pytest
+from scenarios import told_by
 
 import repro_hydra
 
@@ -36,11 +34,7 @@ def state():
 
 
 def scenario(source: str) -> Any:
-    done = subprocess.run(
-        [sys.executable, "-c", BEGIN + textwrap.dedent(source)], capture_output=True, text=True, timeout=100
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
+    return told_by(BEGIN, source)
 
 
 def test_what_was_found_comes_back_whatever_it_was() -> None:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-import textwrap
 from typing import Any
+
+from scenarios import told_by
 
 from repro_hydra.determinism.operators import operator_in, refused_operator
 from repro_hydra.session.findings import waived_operators
@@ -41,15 +39,7 @@ def refused(action):
 
 
 def scenario(source: str) -> dict[str, Any]:
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", BEGIN + textwrap.dedent(source)],
-        capture_output=True,
-        text=True,
-        timeout=100,
-    )
-    assert done.returncode == 0, done.stderr
-    answer = json.loads(done.stdout.splitlines()[-1])
-    assert isinstance(answer, dict)
+    answer: dict[str, Any] = told_by(BEGIN, source, "-W", "error")
     return answer
 
 

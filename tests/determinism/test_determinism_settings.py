@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from dataclasses import fields
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from scripts_loaded import load_script
 
 from repro_hydra.config import DeterminismConf
 from repro_hydra.determinism import SETTINGS
@@ -18,12 +18,7 @@ TOP = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(scope="module")
 def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("make_settings_docs", TOP / "scripts/make_settings_docs.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script("make_settings_docs")
 
 
 def test_each_option_asks_for_a_row_and_each_row_names_an_option() -> None:

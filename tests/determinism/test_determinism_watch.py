@@ -5,12 +5,10 @@ torch's settings are global, so each scenario has a process of its own, which pr
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
-import sys
-import textwrap
 from typing import Any
+
+from scenarios import told_by
 
 from repro_hydra.config import DeterminismConf
 from repro_hydra.determinism import SETTINGS, required_variables
@@ -43,16 +41,7 @@ def scenario(source: str, *, right: bool = True, changed: dict[str, str] | None 
     required = required_variables(DeterminismConf(), {}) | (changed or {})
     environ = {name: value for name, value in os.environ.items() if name not in required}
     with fixed_for_children(right):
-        done = subprocess.run(
-            [sys.executable, "-c", BEGIN + textwrap.dedent(source)],
-            env=environ | (required if right else {}),
-            capture_output=True,
-            text=True,
-            timeout=100,
-        )
-    assert done.returncode == 0, done.stderr
-    answer = json.loads(done.stdout.splitlines()[-1])
-    assert isinstance(answer, dict)
+        answer: dict[str, Any] = told_by(BEGIN, source, environ=environ | (required if right else {}))
     return answer
 
 

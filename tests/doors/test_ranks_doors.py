@@ -45,6 +45,22 @@ def test_ranks_share_the_directory_and_the_record_of_rank_zero(project: Project)
     (signed_in,) = (run / ".repro" / "processes").glob("*.json")
     assert json.loads(signed_in.read_text())["process"]["role"] == "rank 1"
     assert (run / "train_rank1.log").exists()
+    assert not [finding for finding in record["findings"] if finding["id"].startswith("same-stream")]
+
+
+def test_ranks_that_draw_the_same_numbers_are_named_with_the_line_that_seeded_them(project: Project) -> None:
+    """It may be meant, so that it takes nothing away from the run."""
+    project.holding(SCRIPT.replace("    config = ", "    random.seed(cfg.seed)\n    config = ", 1))
+    late = project.start("+repro=strict", variables=SHARED | {"RANK": "1"})
+    project.run("+repro=strict", **SHARED, RANK="0").ok()
+    text, _ = late.communicate(timeout=60)
+    assert late.returncode == 0, text
+    record = load(project.only_run(), "run")
+    (finding,) = (f for f in record["findings"] if f["id"].startswith("same-stream"))
+    assert (finding["id"], finding["severity"]) == ("same-stream:python", "harmless")
+    assert (finding["file"], finding["line"]) == ("train.py", 10)
+    assert "rank 0 and rank 1 drew the same numbers" in finding["message"]
+    assert record["upheld"] == "yes"
 
 
 def test_what_rank_zero_refuses_no_rank_runs(project: Project) -> None:

@@ -125,8 +125,9 @@ class Arena:
         origin = {"url": f"file://{self.outside}", "dir_info": {"editable": True}}
         (note / "direct_url.json").write_text(json.dumps(origin))
         (note / "RECORD").write_text("helper.py,,\n")
-        for file in self.outside.glob("*.py"):
-            file.write_text(file.read_text() + "# not committed\n")
+        if self.case.editable == "dirty":
+            for file in self.outside.glob("*.py"):
+                file.write_text(file.read_text() + "# not committed\n")
 
     def _git(self, *arguments: str) -> None:
         subprocess.run(["git", *arguments], cwd=self.top, env=self.environ, check=True, capture_output=True)

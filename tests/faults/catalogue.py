@@ -57,8 +57,8 @@ class Case:
     outside: dict[str, str] = field(default_factory=dict)
     """Files in a folder beside the project; OUTSIDE in a variable stands for it."""
     outside_change: dict[str, str] = field(default_factory=dict)
-    editable: bool = False
-    """What lies there is a repository of its own, installed in place; committed, then made dirty by a comment."""
+    editable: Literal["", "committed", "dirty"] = ""
+    """What lies there is a repository of its own, installed in place; committed, or then made dirty by a comment."""
     register: str = ""
     """What is registered as a dataset before the first run."""
     stale: str = ""

@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from pathlib import Path
 from types import ModuleType
 
 import pytest
-
-SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "make_faults_docs.py"
+from catalogue import load
+from scripts_loaded import load_script
 
 
 @pytest.fixture(scope="module")
 def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("make_faults_docs", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return load_script("make_faults_docs")
 
 
 def test_the_document_is_up_to_date(script: ModuleType) -> None:
@@ -45,3 +37,9 @@ def test_the_bound_is_that_of_no_event_in_n(script: ModuleType) -> None:
     bound = script.upper_bound(55)
     assert f"{100 * bound:.1f}" == "5.3"
     assert binom.cdf(0, 55, bound) == pytest.approx(0.05)
+
+
+def test_what_was_said_of_equal_runs_is_written_down(script: ModuleType) -> None:
+    """The fault's runs are equal here, as the variable stays what it is; standard names it all the same."""
+    case, _ = load("variable-read")
+    assert script._differs(case, "standard") == "equal, said"

@@ -2,30 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
-import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
+from scripts_loaded import load_script
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-def load() -> ModuleType:
-    spec = importlib.util.spec_from_file_location(
-        "make_coverage_table", ROOT / "scripts" / "make_coverage_table.py"
-    )
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
-
-
-script = load()
+script = load_script("make_coverage_table")
 WRITTEN = script.written((ROOT / "docs" / "statistics.md").read_text(encoding="utf-8"))
 FAST = [
     ("`mean_interval` (Student t)", "normal", 3),
