@@ -119,7 +119,7 @@ def _held() -> dict[tuple[str, str], Any]:
 
 def _kinds() -> tuple[tuple[type, ...], set[int]]:
     """The classes of generators, and those objects that the libraries themselves share out."""
-    shared: Any = random._inst  # type: ignore[attr-defined]
+    shared: Any = random._inst
     kinds: list[Any] = [random.Random]
     others = {id(shared)}
     if is_imported("numpy.random"):
