@@ -13,11 +13,12 @@ from repro_hydra.cli.errors import NO, UserError
 from repro_hydra.cli.output import default_roots, print_json, shorten_home
 from repro_hydra.record.find import Located, resolve
 from repro_hydra.record.reproduction import MetricRow, Reproduction
-from repro_hydra.reproduce.again import Asked, NotConfirmed
+from repro_hydra.reproduce.again import NotConfirmed
 from repro_hydra.reproduce.exported import opened
 from repro_hydra.reproduce.results import Tolerance
 from repro_hydra.reproduce.sweeps import reproduce_located
 from repro_hydra.reproduce.verdict import Judgement
+from repro_hydra.reproduce.workshop import Asked
 from repro_hydra.session.ending import terminating
 from repro_hydra.sweep.table import Column, clean, lay_out
 

@@ -15,7 +15,7 @@ from repro_hydra.record.paths import RunPaths
 from repro_hydra.record.reproduction import VERDICTS, Reproduction
 from repro_hydra.record.schema import JSON, Finding, Part
 from repro_hydra.record.store import RecordError, read
-from repro_hydra.sweep.collect import RunFacts
+from repro_hydra.sweep.facts import RunFacts
 
 _SEVERITIES = ("blocks", "may_change_bits", "harmless")
 

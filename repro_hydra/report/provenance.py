@@ -11,7 +11,7 @@ from pathlib import Path
 from repro_hydra.record.store import RecordError
 from repro_hydra.report.promise import RunTold
 from repro_hydra.reproduce.original import Original, read_original
-from repro_hydra.sweep.collect import RunFacts, SweepFacts
+from repro_hydra.sweep.facts import RunFacts, SweepFacts
 
 _MAIN_PACKAGES = ("torch", "numpy", "scipy", "hydra-core", "omegaconf", "repro-hydra", "scikit-learn", "jax")
 _UNKNOWN = "unknown"

@@ -10,7 +10,6 @@ from repro_hydra.record.find import Located, resolve
 from repro_hydra.record.places import known_places, project_of
 from repro_hydra.record.reproduction import Comparison, Reproduction, Verification
 from repro_hydra.record.store import RecordError
-from repro_hydra.reproduce.again import Asked, Environment
 from repro_hydra.reproduce.differences import AREAS, compare_runs
 from repro_hydra.reproduce.original import read_original
 from repro_hydra.reproduce.results import DEFAULT_ATOL, DEFAULT_RTOL, Tolerance
@@ -18,6 +17,7 @@ from repro_hydra.reproduce.results import validate_results as validate_results
 from repro_hydra.reproduce.sweeps import reproduce_located
 from repro_hydra.reproduce.verdict import Judgement
 from repro_hydra.reproduce.verification import verify_run
+from repro_hydra.reproduce.workshop import Asked, Environment
 
 
 def reproduce(

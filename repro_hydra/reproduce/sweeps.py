@@ -11,9 +11,10 @@ from repro_hydra.record.paths import SweepPaths
 from repro_hydra.record.reproduction import VERDICTS, Compared, Reproduction
 from repro_hydra.record.schema import SweepRecord
 from repro_hydra.record.store import RecordError, read
-from repro_hydra.reproduce.again import Asked, Workshop, reproduce_run
+from repro_hydra.reproduce.again import reproduce_run
 from repro_hydra.reproduce.siblings import job_directories
 from repro_hydra.reproduce.verdict import impossible
+from repro_hydra.reproduce.workshop import Asked, Workshop
 
 
 def reproduce_located(located: Located, asked: Asked, n_jobs: int = 1) -> Reproduction:

@@ -13,13 +13,14 @@ from pathlib import Path
 
 from repro_hydra.record.values import from_json_number
 from repro_hydra.record.where import Where
-from repro_hydra.sweep.collect import Collected, RunFacts, collect
+from repro_hydra.sweep.collect import collect
 from repro_hydra.sweep.comparisons import UnknownBaseline, compare_with
 from repro_hydra.sweep.configuration import Leaves, varying_keys
 from repro_hydra.sweep.document import Aggregate as Aggregate
 from repro_hydra.sweep.document import AggregateRow as AggregateRow
 from repro_hydra.sweep.document import LeftOut as LeftOut
 from repro_hydra.sweep.document import Selection
+from repro_hydra.sweep.facts import Collected, RunFacts
 from repro_hydra.sweep.group import Group, Jobs, group_runs, runs_of_jobs
 from repro_hydra.sweep.notes import differences_of_runs, notes_of_group
 from repro_hydra.sweep.rows import Measured, RowMaker, by_seed

@@ -4,150 +4,37 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 import msgspec
 
-from repro_hydra.record.find import is_known_schema, read_result, slurp, walk
+from repro_hydra.record.find import read_result, slurp, walk
 from repro_hydra.record.paths import RECORD_DIR, RunPaths, SweepPaths
-from repro_hydra.record.schema import JSON, RunRecord, ShownStatus, Status, SweepLink, SweepRecord, Upheld
+from repro_hydra.record.schema import JSON, RunRecord, ShownStatus, SweepRecord
 from repro_hydra.record.store import RecordError, read
 from repro_hydra.record.where import RunValues, Where, WhereError
-from repro_hydra.sweep.configuration import Leaves, configuration, file_leaves, flatten, identity
-
-DEFAULT_SEED_KEY = "seed"
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunFacts:
-    """What an aggregate needs of one run."""
-
-    dir: str
-    run_id: str
-    name: str | None
-    status: ShownStatus
-    started_at: str
-    upheld: Upheld
-    seed: JSON
-    seed_key: str
-    rank_offset: bool
-    """Rank r of it had the seed ``seed + r``."""
-    world_size: int
-    overrides: list[str]
-    sweep_id: str | None
-    job_num: int | None
-    primary_metric: str | None
-    error: str | None
-    configuration: bytes | None
-    """Key into `Collected.configurations`; None where the run left no config."""
-    result: dict[str, JSON] | None
-    problem: str | None
-    """Why its result cannot be read, where it cannot."""
-    code: str | None
-    data: str | None
-    packages: str | None
-    python: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class SweepFacts:
-    """A sweep's plan, and where it lies."""
-
-    dir: str
-    record: SweepRecord
-
-
-@dataclass(slots=True)
-class Collected:
-    """All that lies below the given directories."""
-
-    runs: list[RunFacts] = field(default_factory=list)
-    sweeps: list[SweepFacts] = field(default_factory=list)
-    unusable: dict[str, str] = field(default_factory=dict)
-    """Directory to reason: damaged records, and copies of runs that are here already."""
-    configurations: dict[bytes, Leaves] = field(default_factory=dict)
-    """The leaves of each configuration once, whatever the number of its runs."""
-    not_selected: set[tuple[str, int]] = field(default_factory=set)
-    """Sweep and number of the jobs whose run ``--where`` does not select."""
-    count_not_selected: int = 0
-
-
-class _Run(msgspec.Struct, frozen=True, kw_only=True):
-    """The fields of ``run.json`` that an aggregate needs: a quarter of the time of reading them all."""
-
-    schema: str
-    run_id: str
-    name: str | None = None
-    tags: list[str] = []
-    mode: str = ""
-    status: Status
-    upheld: Upheld = "not_promised"
-    seed: JSON = None
-    world_size: int = 1
-    created_at: str
-    started_at: str | None = None
-    duration_s: float | None = None
-    overrides: list[str] = []
-    sweep: SweepLink | None = None
-    primary_metric: str | None = None
-    error: msgspec.Raw = msgspec.Raw(b"null")
-
-
-class _Options(msgspec.Struct, frozen=True):
-    seed: dict[str, JSON] = {}
-
-
-class _Config(msgspec.Struct, frozen=True):
-    schema: str
-    resolved: JSON
-    unresolved: msgspec.Raw = msgspec.Raw(b"null")
-    repro: _Options | None = None
-
-
-class _Code(msgspec.Struct, frozen=True):
-    schema: str
-    commit: str | None = None
-    tree: str | None = None
-    snapshot: JSON = None
-
-
-class _Interpreter(msgspec.Struct, frozen=True):
-    version: str | None = None
-
-
-class _Environment(msgspec.Struct, frozen=True):
-    schema: str
-    distributions_digest: str | None = None
-    interpreter: _Interpreter = _Interpreter()
-
-
-class _Dataset(msgspec.Struct, frozen=True):
-    name: str
-    digest: str
-
-
-class _Data(msgspec.Struct, frozen=True):
-    schema: str
-    datasets: list[_Dataset] = []
-
-
-class _Reproduction(msgspec.Struct, frozen=True):
-    run_id: str | None = None
-
-
-_decode_reproduction = msgspec.json.Decoder(_Reproduction).decode
-_decode_run = msgspec.json.Decoder(_Run).decode
-_decode_config = msgspec.json.Decoder(_Config).decode
-_decode_code = msgspec.json.Decoder(_Code).decode
-_decode_environment = msgspec.json.Decoder(_Environment).decode
-_decode_data = msgspec.json.Decoder(_Data).decode
+from repro_hydra.sweep.configuration import configuration, file_leaves, flatten, identity
+from repro_hydra.sweep.facts import Collected, RunFacts, SweepFacts
+from repro_hydra.sweep.fields import (
+    ConfigFields,
+    RunFields,
+    code_identity,
+    data_identity,
+    decode_code,
+    decode_config,
+    decode_data,
+    decode_environment,
+    decode_reproduction,
+    decoded,
+    error_text,
+    rank_offset_of,
+    read_if_there,
+    read_run_fields,
+    seed_key_of,
+)
 
 
 def collect(
@@ -213,7 +100,7 @@ class _Reader:
         except OSError:
             return None
         if data not in self._codes:
-            self._codes[data] = _code_identity(_decoded(data, _decode_code))
+            self._codes[data] = code_identity(decoded(data, decode_code))
         return self._codes[data]
 
     def add_sweep(self, directory: str) -> None:
@@ -227,7 +114,7 @@ class _Reader:
 
     def add_run(self, directory: str) -> None:
         """Read one run, and keep it unless it is a copy or not selected."""
-        run = _read_run_file(directory)
+        run = read_run_fields(directory)
         original = self._originals.setdefault(run.run_id, directory)
         if original != directory:
             self.collected.unusable[directory] = f"a copy of the run in {original}"
@@ -241,7 +128,7 @@ class _Reader:
 
             whole = read(RunPaths(Path(directory)).run, RunRecord)
             status = shown_status(whole, host=self._host, now=self._now)
-        config = _read_if_there(f"{directory}/{RECORD_DIR}/config.json", _decode_config)
+        config = read_if_there(f"{directory}/{RECORD_DIR}/config.json", decode_config)
         result: dict[str, JSON] | None = None
         problem: str | None = None
         if status == "completed":
@@ -254,7 +141,7 @@ class _Reader:
             if run.sweep is not None:
                 self.collected.not_selected.add((run.sweep.id, run.sweep.job_num))
             return
-        environment = _read_if_there(f"{directory}/{RECORD_DIR}/environment.json", _decode_environment)
+        environment = read_if_there(f"{directory}/{RECORD_DIR}/environment.json", decode_environment)
         self.collected.runs.append(
             RunFacts(
                 dir=directory,
@@ -264,20 +151,20 @@ class _Reader:
                 started_at=run.started_at or run.created_at,
                 upheld=run.upheld,
                 seed=run.seed,
-                seed_key=self._one(_seed_key(config)),
-                rank_offset=_rank_offset(config),
+                seed_key=self._one(seed_key_of(config)),
+                rank_offset=rank_offset_of(config),
                 world_size=run.world_size,
                 overrides=[self._one(text) for text in run.overrides],
                 sweep_id=self._one(run.sweep.id) if run.sweep else None,
                 job_num=run.sweep.job_num if run.sweep else None,
                 primary_metric=self._some_one(run.primary_metric),
-                error=_error(run.error),
+                error=error_text(run.error),
                 configuration=self._configuration(config),
                 result=None if result is None else {self._one(name): item for name, item in result.items()},
                 problem=problem,
                 code=self._code(directory),
                 data=self._some_one(
-                    _data_identity(_read_if_there(f"{directory}/{RECORD_DIR}/data.json", _decode_data))
+                    data_identity(read_if_there(f"{directory}/{RECORD_DIR}/data.json", decode_data))
                 ),
                 packages=self._some_one(environment.distributions_digest)
                 if environment is not None
@@ -289,7 +176,7 @@ class _Reader:
     def _note_reproduction(self, directory: str, run_id: str) -> None:
         path = f"{directory}/{RECORD_DIR}/reproduction.json"
         if os.path.exists(path):  # noqa: PTH110 (10,000 times)
-            found = _read_if_there(path, _decode_reproduction)
+            found = read_if_there(path, decode_reproduction)
             if found is not None and found.run_id is not None:
                 self._reproductions[run_id] = found.run_id
 
@@ -305,13 +192,13 @@ class _Reader:
             for directory, original in again.items():
                 self.collected.unusable[directory] = f"a reproduction of the run in {original}"
 
-    def _configuration(self, config: _Config | None) -> bytes | None:
+    def _configuration(self, config: ConfigFields | None) -> bytes | None:
         if config is None:
             return None
         unresolved = bytes(config.unresolved)
         plain = b"${" not in unresolved  # most configs: nothing to follow
         leaves = configuration(
-            config.resolved, None if plain else msgspec.json.decode(unresolved), _seed_key(config)
+            config.resolved, None if plain else msgspec.json.decode(unresolved), seed_key_of(config)
         )
         key = identity(leaves)
         key = self._keys.setdefault(key, key)  # one object for all runs of a configuration
@@ -321,9 +208,9 @@ class _Reader:
     def _is_selected(
         self,
         directory: str,
-        run: _Run,
+        run: RunFields,
         status: ShownStatus,
-        config: _Config | None,
+        config: ConfigFields | None,
         result: dict[str, JSON] | None,
     ) -> bool:
         assert self._where is not None
@@ -356,64 +243,3 @@ _SHARED_FIELDS = (
     "started_at",
     "duration_s",
 )
-
-
-def _read_run_file(directory: str) -> _Run:
-    try:
-        run = _decode_run(slurp(f"{directory}/{RECORD_DIR}/run.json"))
-        if is_known_schema(run.schema):
-            return run
-    except (OSError, msgspec.DecodeError, RecursionError):
-        pass
-    # Read again the slow way, which says what is wrong and where.
-    whole = read(RunPaths(Path(directory)).run, RunRecord)
-    return msgspec.convert(msgspec.to_builtins(whole), _Run)
-
-
-def _error(raw: msgspec.Raw) -> str | None:
-    error = msgspec.json.decode(raw)
-    return f"{error.get('type')}: {error.get('message')}" if isinstance(error, dict) else None
-
-
-def _read_if_there(path: str, decode: Callable[[bytes], T]) -> T | None:
-    """The file decoded; None where it is missing or damaged: the aggregate then knows less, and says so."""
-    try:
-        return _decoded(slurp(path), decode)
-    except OSError:
-        return None
-
-
-def _decoded(data: bytes, decode: Callable[[bytes], T]) -> T | None:
-    try:
-        return decode(data)
-    except (msgspec.DecodeError, RecursionError):
-        return None
-
-
-def _seed_key(config: _Config | None) -> str:
-    key = config.repro.seed.get("key") if config is not None and config.repro is not None else None
-    return key if isinstance(key, str) and key else DEFAULT_SEED_KEY
-
-
-def _rank_offset(config: _Config | None) -> bool:
-    return config is not None and config.repro is not None and config.repro.seed.get("rank_offset") is True
-
-
-def _code_identity(code: _Code | None) -> str | None:
-    """The tree if it is known, since two commits may hold the same files; else snapshot or commit."""
-    if code is None:
-        return None
-    snapshot = code.snapshot
-    if isinstance(snapshot, dict):
-        snapshot = snapshot.get("tree") or snapshot.get("commit") or snapshot.get("id")
-    for candidate in (code.tree, snapshot, code.commit):
-        if isinstance(candidate, str) and candidate:
-            return candidate
-    return None
-
-
-def _data_identity(data: _Data | None) -> str | None:
-    """Names and digests of the declared datasets; None where there is no telling, "" for no dataset."""
-    if data is None:
-        return None
-    return " ".join(sorted(f"{item.name}@{item.digest}" for item in data.datasets))

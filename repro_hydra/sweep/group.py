@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from repro_hydra.record.schema import SweepJob
-from repro_hydra.sweep.collect import Collected, RunFacts, SweepFacts
 from repro_hydra.sweep.configuration import Leaves, identity, leaves_of_overrides, narrow, without_seed
+from repro_hydra.sweep.facts import Collected, RunFacts, SweepFacts
 
 
 class UnknownKey(ValueError):

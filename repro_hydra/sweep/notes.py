@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 
 from repro_hydra.record.schema import JSON, SweepJob
-from repro_hydra.sweep.collect import Collected, RunFacts
 from repro_hydra.sweep.configuration import varying_keys
+from repro_hydra.sweep.facts import Collected, RunFacts
 from repro_hydra.sweep.group import Group
 from repro_hydra.sweep.ignored_seeds import Repeat, equal_weights, told
 

@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from repro_hydra.record.values import from_json_number, to_json
-from repro_hydra.sweep.collect import RunFacts
 from repro_hydra.sweep.configuration import Leaves
 from repro_hydra.sweep.document import AggregateRow
+from repro_hydra.sweep.facts import RunFacts
 from repro_hydra.sweep.notes import notes_of_runs
 
 if TYPE_CHECKING:
