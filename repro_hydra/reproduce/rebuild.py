@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from repro_hydra.reproduce.original import Original
 from repro_hydra.reproduce.process import Python
 
 _OURS = "repro-hydra"
+_AT_START = "repro_hydra_inputs.pth"
+"""Read when an interpreter starts: what a job's Python children open, and the top of its script."""
 _LIMIT_S = 3600
 
 
@@ -147,6 +150,9 @@ def _put_ourselves(python: Path) -> None:
             ignore=shutil.ignore_patterns("__pycache__"),
             dirs_exist_ok=True,
         )
+    at_start = Path(sysconfig.get_path("purelib"), _AT_START)
+    if at_start.is_file():
+        shutil.copy(at_start, site / _AT_START)
 
 
 def _write_search_path(python: Path, entries: list[str]) -> None:

@@ -73,6 +73,7 @@ class Project:
     def __init__(self, top: Path, environment: dict[str, str]) -> None:
         self.top = top
         self.environment = environment
+        self.python = sys.executable
 
     def write(self, path: str, text: str) -> Path:
         file = self.top / path
@@ -105,7 +106,7 @@ class Project:
         return self.commit()
 
     def command(self, *arguments: str, program: tuple[str, ...] = ("train.py",)) -> list[str]:
-        return [sys.executable, *program, *arguments]
+        return [self.python, *program, *arguments]
 
     def run(
         self,

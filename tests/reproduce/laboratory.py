@@ -7,13 +7,15 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 import weakref
 from pathlib import Path
 from typing import Any
 
 from doors_project import LIMIT_S, Ended, Project
+
+from repro_hydra.config import DeterminismConf
+from repro_hydra.determinism import required_variables
 
 SCRIPT = """\
 import random
@@ -46,7 +48,7 @@ class Laboratory(Project):
     def repro(self, *arguments: str, cwd: Path | None = None, **variables: str) -> Ended:
         """Run ``repro-hydra …`` to its end, without a terminal."""
         done = subprocess.run(
-            [sys.executable, "-m", "repro_hydra", *arguments],
+            [self.python, "-m", "repro_hydra", *arguments],
             cwd=cwd or self.top,
             env=self.environment | variables,
             stdin=subprocess.DEVNULL,
@@ -91,9 +93,16 @@ class Laboratory(Project):
     def scratch_left(self) -> list[str]:
         return sorted(path.name for path in Path(self.environment["TMPDIR"]).glob("repro-hydra-reproduce-*"))
 
-    def original(self, *arguments: str, **variables: str) -> Path:
-        """A strict run of the committed project."""
-        self.run("+repro=strict", *arguments, **variables).ok()
+    def original(
+        self,
+        *arguments: str,
+        program: tuple[str, ...] = ("train.py",),
+        cwd: Path | None = None,
+        **variables: str,
+    ) -> Path:
+        """A strict run, in the environment that it wants at its start: no second one, as by ``repro-hydra run --``."""
+        variables = required_variables(DeterminismConf(), self.environment | variables) | variables
+        self.run("+repro=strict", *arguments, program=program, cwd=cwd, **variables).ok()
         return self.runs()[-1]
 
     def moved_away(self, run: Path, to: Path) -> Path:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import sysconfig
+import venv
 from pathlib import Path
 
 import pytest
@@ -41,7 +43,7 @@ def test_a_run_after_its_project_moved_on(lab: Laboratory) -> None:
     assert load(again, "config")["resolved"] == load(run, "config")["resolved"]
 
 
-def test_uncommitted_and_untracked_code(lab: Laboratory) -> None:
+def test_uncommitted_and_untracked_code_and_a_reproduction_of_the_reproduction(lab: Laboratory) -> None:
     """What was never committed comes from the snapshot, and is reverted in the user's work tree by now."""
     lab.holding(SCRIPT)
     lab.write(
@@ -52,42 +54,28 @@ def test_uncommitted_and_untracked_code(lab: Laboratory) -> None:
     run = lab.original()
     lab.git("checkout", "-q", "--", ".")
     (lab.top / "helper.py").unlink()
-    document = lab.bitwise(run)
-    assert load(Path(document["reproduction"]), "code")["dirty"] is True
-
-
-def test_a_reproduction_is_reproduced(lab: Laboratory) -> None:
-    """The new record is as complete as the first."""
-    lab.holding(SCRIPT)
-    lab.write("train.py", SCRIPT + "# not committed\n")
-    run = lab.original()
     again = Path(lab.bitwise(run)["reproduction"])
-    document = lab.bitwise(again)
+    assert load(again, "code")["dirty"] is True
+    document = lab.bitwise(again)  # the new record is as complete as the first
     assert load(Path(document["reproduction"]), "run")["parent_run_id"] == load(again, "run")["run_id"]
 
 
-def test_a_job_of_a_sweep_and_the_whole_sweep(lab: Laboratory) -> None:
-    """A job is run alone, with its own overrides; a sweep gives the verdict of each and of all."""
+def test_a_whole_sweep_a_job_of_it_and_one_that_was_copied(lab: Laboratory, tmp_path: Path) -> None:
+    """A sweep gives the verdict of each and of all; a job is run alone, also where only its folder was copied.
+
+    The patch of what was not committed lies beside the sweep; the snapshot in the repository has it all.
+    """
     lab.holding(SCRIPT)
     lab.write("train.py", SCRIPT + "# not committed\n")
-    lab.run("-m", "+repro=strict", "seed=range(3)", "lr=0.5").ok()
+    lab.run("-m", "+repro=strict", "seed=1,2", "lr=0.5").ok()
     edited_since(lab)
     sweep = lab.sweep()
-    job = sweep / "2"
+    whole = lab.bitwise(sweep, "--jobs", "2")
+    assert [item["verdict"] for item in whole["jobs"]] == ["BITWISE"] * 2
+    assert whole["compared"]["metrics"] == 6
+    job = lab.moved_away(sweep / "1", tmp_path / "copied")
     document = lab.bitwise(job)
     assert load(Path(document["reproduction"]), "run")["seed"] == 2
-    whole = lab.bitwise(sweep, "--jobs", "2")
-    assert [item["verdict"] for item in whole["jobs"]] == ["BITWISE"] * 3
-    assert whole["compared"]["metrics"] == 9
-
-
-def test_a_copied_job_of_a_sweep(lab: Laboratory, tmp_path: Path) -> None:
-    """Its patch lies beside its sweep, which was not copied; the snapshot in the repository has it all."""
-    lab.holding(SCRIPT)
-    lab.write("train.py", SCRIPT + "# not committed\n")
-    lab.run("-m", "+repro=strict", "seed=range(2)").ok()
-    job = lab.moved_away(lab.sweep() / "1", tmp_path / "copied")
-    lab.bitwise(job)
 
 
 def test_a_failed_run(lab: Laboratory) -> None:
@@ -134,9 +122,33 @@ def test_started_as_a_module(lab: Laboratory) -> None:
     lab.write("pkg/conf/config.yaml", "seed: 1\nlr: 0.1\n")
     lab.write(".gitignore", "outputs/\n")
     lab.commit()
-    lab.run("+repro=strict", "seed=4", program=("-m", "pkg.train")).ok()
-    run = lab.only_run()
+    run = lab.original("seed=4", program=("-m", "pkg.train"))
     lab.write("pkg/part.py", "raise SystemExit('edited since')\n")
+    lab.bitwise(run)
+
+
+def test_started_by_a_console_script(lab: Laboratory, tmp_path: Path) -> None:
+    """As pip writes it, of a package that is installed in place (``pip install -e .``) and was edited since."""
+    venv.create(tmp_path / "venv", with_pip=False)
+    (site,) = (tmp_path / "venv/lib").glob("*/site-packages")
+    # The project, this checkout, and by reference the packages of the environment that the tests run in.
+    paths = [lab.top / "src", Path(__file__).parents[2], sysconfig.get_path("purelib")]
+    (site / "paths.pth").write_text("".join(f"{path}\n" for path in paths))
+    lab.python = str(tmp_path / "venv/bin/python")
+    script = tmp_path / "venv/bin/train-it"
+    script.write_text(
+        f"#!{lab.python}\nimport sys\nfrom pkg.train import main\nif __name__ == '__main__':\n    sys.exit(main())\n"
+    )
+    script.chmod(0o755)
+    lab.write("src/pkg/__init__.py", "")
+    lab.write("src/pkg/train.py", SCRIPT)
+    lab.write("src/pkg/conf/__init__.py", "")
+    lab.write("src/pkg/conf/config.yaml", "seed: 1\nlr: 0.1\n")
+    lab.write(".gitignore", "outputs/\n")
+    lab.commit()
+    run = lab.original("seed=4", program=(str(script),))
+    assert load(run, "run")["entry"]["target"] == str(script)
+    lab.write("src/pkg/train.py", "raise SystemExit('edited since')\n")
     lab.bitwise(run)
 
 
@@ -148,9 +160,9 @@ def test_a_script_in_a_subfolder(lab: Laboratory, started_in: str) -> None:
     lab.write(".gitignore", "outputs/\n")
     lab.commit()
     name = "train.py" if started_in == "scripts" else "scripts/train.py"
-    lab.run("+repro=strict", program=(name,), cwd=lab.top / started_in).ok()
+    run = lab.original(program=(name,), cwd=lab.top / started_in)
     lab.write("scripts/conf/config.yaml", EDITED)
-    lab.bitwise(lab.only_run())
+    lab.bitwise(run)
 
 
 def test_code_in_a_src_folder_on_the_python_path(lab: Laboratory) -> None:
@@ -311,19 +323,14 @@ def test_data_that_git_annex_keeps_beside_the_code(lab: Laboratory) -> None:
     lab.bitwise(lab.original("hydra.callbacks.repro.data.datasets={set: set}"))
 
 
-def test_a_job_that_changes_directory(lab: Laboratory) -> None:
-    """``hydra.job.chdir=true``, and a file written by a relative name."""
-    lab.holding(SCRIPT.replace("    out =", "    Path('here.txt').write_text(str(weights.sum()))\n    out ="))
+def test_a_job_that_changes_directory_with_a_result_that_is_not_finite(lab: Laboratory) -> None:
+    """``hydra.job.chdir=true``, a file by a relative name; NaN equals NaN, an infinity itself, zero keeps its sign."""
+    script = SCRIPT.replace("    out =", "    Path('here.txt').write_text(str(weights.sum()))\n    out =")
+    lab.holding(
+        script.replace("return {", "return {'a': float('nan'), 'b': float('-inf'), 'c': -0.0, 'd': None, ")
+    )
     document = lab.bitwise(lab.original("hydra.job.chdir=true"))
     assert document["compared"]["files"] == 2
-
-
-def test_a_result_that_is_not_finite(lab: Laboratory) -> None:
-    """NaN equals NaN, an infinity itself, and zero keeps its sign."""
-    lab.holding(
-        SCRIPT.replace("return {", "return {'a': float('nan'), 'b': float('-inf'), 'c': -0.0, 'd': None, ")
-    )
-    document = lab.bitwise(lab.original())
     assert document["compared"]["metrics"] == 7
 
 

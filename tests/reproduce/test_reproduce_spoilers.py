@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -10,18 +11,38 @@ from typing import Any
 
 import pytest
 from doors_project import load
-from laboratory import SCRIPT, Laboratory, edit
+from laboratory import SCRIPT, Laboratory, edit, laboratory_in
+
+from repro_hydra.record.manifest import write_manifest
+from repro_hydra.record.paths import RunPaths
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Laboratory:
+    """A project with one run, of code that is not committed; what a test spoils is a copy of the run."""
+    return with_a_run(laboratory_in(tmp_path_factory.mktemp("lab")))
 
 
 @pytest.fixture
-def run(lab: Laboratory) -> Path:
+def run(shared: Laboratory, tmp_path: Path) -> Path:
+    (original,) = shared.top.glob("outputs/*/*")
+    return shutil.copytree(original, tmp_path / "run")
+
+
+def with_a_run(lab: Laboratory) -> Laboratory:
     lab.holding(SCRIPT)
     lab.write("train.py", SCRIPT + "# not committed\n")
-    return lab.original()
+    lab.original()
+    return lab
 
 
 def record(run: Path, name: str) -> Path:
     return run / ".repro" / name
+
+
+def strangers(lab: Laboratory) -> dict[str, str]:
+    """The environment of another user, who has no key that made the record."""
+    return {"XDG_STATE_HOME": str(Path(lab.environment["HOME"]) / "another")}
 
 
 def drop_snapshots(lab: Laboratory) -> None:
@@ -30,27 +51,31 @@ def drop_snapshots(lab: Laboratory) -> None:
     lab.git("gc", "-q", "--prune=now")
 
 
-def test_a_hand_edited_result(lab: Laboratory, run: Path) -> None:
+def test_a_hand_edited_result(shared: Laboratory, run: Path) -> None:
     edit(record(run, "result.json"), accuracy=0.99)
-    document = lab.reproduce(run)
+    document = shared.reproduce(run)
     assert document["verdict"] == "DIVERGED"
     assert document["causes"][0]["area"] == "record"
     assert "result.json" in document["causes"][0]["detail"]
     (row,) = [row for row in document["metrics"] if row["name"] == "accuracy"]
     assert not row["within"]
     assert row["abs_error"] > 0
-    assert lab.repro("verify", str(run)).code == 1
+    assert shared.repro("verify", str(run)).code == 1
 
 
-def test_a_small_difference_is_within_a_tolerance_that_allows_it(lab: Laboratory, run: Path) -> None:
+def test_a_small_difference_is_within_a_tolerance_that_allows_it(shared: Laboratory, run: Path) -> None:
     result = load(run, "result")
     edit(record(run, "result.json"), accuracy=result["accuracy"] * (1 + 1e-7))
-    assert lab.reproduce(run)["verdict"] == "WITHIN_TOLERANCE"
-    assert lab.reproduce(run, "--rtol", "1e-9", "--atol", "0")["verdict"] == "DIVERGED"
+    assert shared.reproduce(run)["verdict"] == "WITHIN_TOLERANCE"
+    assert shared.reproduce(run, "--rtol", "1e-9", "--atol", "0")["verdict"] == "DIVERGED"
 
 
-def test_a_dropped_snapshot_with_its_patch_and_without(lab: Laboratory, run: Path) -> None:
+def test_a_dropped_snapshot_with_its_patch_and_without(lab: Laboratory) -> None:
+    """What vouched for a stranger's record is gone too."""
+    run = with_a_run(lab).only_run()
+    lab.bitwise(run, **strangers(lab))
     drop_snapshots(lab)
+    lab.repro("reproduce", str(run), **strangers(lab)).refused(2, "train.py", "--yes")
     lab.bitwise(run)
     record(run, "code.bundle").unlink()
     lab.bitwise(run)
@@ -61,8 +86,9 @@ def test_a_dropped_snapshot_with_its_patch_and_without(lab: Laboratory, run: Pat
     assert document["reproduction"] is None
 
 
-def test_a_missing_repository(lab: Laboratory, run: Path, tmp_path: Path) -> None:
+def test_a_missing_repository(lab: Laboratory, tmp_path: Path) -> None:
     """Everything that is missing is named at once."""
+    run = with_a_run(lab).only_run()
     copied = lab.moved_away(run, tmp_path / "copied")
     record(copied, "config.json").unlink()
     record(copied, "code.bundle").unlink()
@@ -75,10 +101,10 @@ def test_a_missing_repository(lab: Laboratory, run: Path, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("name", ["run.json", "config.json", "code.json"])
-def test_a_truncated_record(lab: Laboratory, run: Path, name: str) -> None:
+def test_a_truncated_record(shared: Laboratory, run: Path, name: str) -> None:
     file = record(run, name)
     file.write_bytes(file.read_bytes()[:60])
-    document = lab.reproduce(run)
+    document = shared.reproduce(run)
     assert document["verdict"] == "IMPOSSIBLE"
     assert document["causes"][0]["area"] == "record"
     assert name in document["missing"][0]
@@ -116,6 +142,27 @@ def test_another_package_version(lab: Laboratory, tmp_path: Path) -> None:
     assert document["verdict"] == "IMPOSSIBLE"
     assert document["causes"][0]["area"] == "environment"
     assert "--env rebuild" in document["missing"][0]
+
+
+def test_another_python(lab: Laboratory) -> None:
+    """The interpreter is named before what follows from it, and one that is not here before anything is made."""
+    lab.holding("import os\nimport hydra\n\n\n@hydra.main(version_base=None)\ndef main(cfg):\n"
+                "    return float(os.environ.get('SHIFT', '0'))\n\n\nmain()\n")  # fmt: skip
+    run = lab.original()
+    file = record(run, "environment.json")
+    environment = json.loads(file.read_text())
+    environment["interpreter"]["version"] = "3.5.10"
+    file.write_text(json.dumps(environment))
+    write_manifest(RunPaths(run))
+    document = lab.reproduce(run, SHIFT="1")
+    assert document["verdict"] == "DIVERGED"
+    assert document["causes"][0]["area"] == "environment"
+    assert document["causes"][0]["detail"].startswith("python: 3.5.10 in the original")
+    bare = [folder for folder in os.environ["PATH"].split(os.pathsep) if not Path(folder, "uv").exists()]
+    document = lab.reproduce(run, "--env", "rebuild", PATH=os.pathsep.join(bare))
+    assert document["verdict"] == "IMPOSSIBLE"
+    assert document["causes"][0]["area"] == "environment"
+    assert "Python 3.5: recorded, and not on the PATH" in document["missing"][0]
 
 
 def test_a_data_byte_that_was_flipped(lab: Laboratory) -> None:
@@ -157,24 +204,13 @@ def test_one_more_seed_of_the_sweep_is_consistent(lab: Laboratory) -> None:
 # --- records from strangers ------------------------------------------------------------------------------
 
 
-def strangers(lab: Laboratory, **more: str) -> dict[str, str]:
-    """The environment of another user, who has no key that made the record."""
-    return {"XDG_STATE_HOME": str(Path(lab.environment["HOME"]) / "another"), **more}
-
-
-def test_a_record_that_was_changed_is_asked_about(lab: Laboratory, run: Path) -> None:
+def test_a_record_that_was_changed_is_asked_about(shared: Laboratory, run: Path) -> None:
     """The command is shown; without a terminal nothing is run. ``--yes`` runs it."""
     edit(record(run, "run.json"), argv=["train.py", "+repro=strict", "seed=8"])
-    ended = lab.repro("reproduce", str(run)).refused(2, "seed=8", "--yes", "changed since")
+    ended = shared.repro("reproduce", str(run)).refused(2, "seed=8", "--yes", "changed since")
     assert ended.out == ""
-    assert not (lab.top / "reproductions").exists()
-    assert lab.repro("reproduce", str(run), "--yes").code in (0, 1)
-
-
-def test_a_strangers_record_is_asked_about_and_a_snapshot_vouches(lab: Laboratory, run: Path) -> None:
-    lab.bitwise(run, **strangers(lab))
-    drop_snapshots(lab)
-    lab.repro("reproduce", str(run), **strangers(lab)).refused(2, "train.py", "--yes")
+    assert not (shared.top / "reproductions").exists()
+    assert shared.repro("reproduce", str(run), "--yes").code in (0, 1)
 
 
 HOSTILE: list[dict[str, Any]] = [
@@ -188,25 +224,27 @@ HOSTILE: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("fields", HOSTILE, ids="-".join)
 def test_commands_in_recorded_fields_do_nothing(
-    lab: Laboratory, run: Path, fields: dict[str, Any], tmp_path: Path
+    shared: Laboratory, run: Path, fields: dict[str, Any], tmp_path: Path
 ) -> None:
     """Even when it is confirmed, no shell ever sees what a record says."""
     mark = tmp_path / "mark"
     edit(record(run, "run.json"), **json.loads(json.dumps(fields).replace("{mark}", str(mark))))
-    lab.repro("reproduce", str(run), "--yes")
+    shared.repro("reproduce", str(run), "--yes")
     assert not mark.exists()
-    assert lab.scratch_left() == []
+    assert shared.scratch_left() == []
 
 
 @pytest.mark.parametrize("field", ["commit", "snapshot"])
-def test_an_option_in_place_of_a_commit_never_reaches_git(lab: Laboratory, run: Path, field: str) -> None:
+def test_an_option_in_place_of_a_commit_never_reaches_git(shared: Laboratory, run: Path, field: str) -> None:
     edit(record(run, "code.json"), **{field: "--upload-pack=touch mark"})
-    document = lab.reproduce(run, "--yes")
+    document = shared.reproduce(run, "--yes")
     assert document["verdict"] == "IMPOSSIBLE"
     assert "expected an object id" in document["missing"][0]
 
 
-def test_paths_that_lead_out_of_the_record_are_not_opened(lab: Laboratory, run: Path, tmp_path: Path) -> None:
+def test_paths_that_lead_out_of_the_record_are_not_opened(
+    shared: Laboratory, run: Path, tmp_path: Path
+) -> None:
     secret = tmp_path / "secret.json"
     secret.write_text('{"schema": "1.0", "stolen": 1}')
     manifest = load(run, "manifest")
@@ -214,7 +252,7 @@ def test_paths_that_lead_out_of_the_record_are_not_opened(lab: Laboratory, run: 
     edit(record(run, "manifest.json"), files=[*manifest["files"], entry])
     record(run, "result.json").unlink()
     record(run, "result.json").symlink_to(secret)
-    ended = lab.repro("verify", str(run), "--json")
+    ended = shared.repro("verify", str(run), "--json")
     assert ended.code == 1
     told = "\n".join(item["message"] for item in json.loads(ended.out)["findings"])
     assert "leads out of" in told
