@@ -65,7 +65,8 @@ class Laboratory(Project):
         before = self.everything(cwd)
         ended = self.repro("reproduce", str(run), "--json", *arguments, cwd=cwd, **variables)
         assert "Traceback" not in ended.err or run_failed(ended), ended.text
-        assert self.everything(cwd) == before
+        after = self.everything(cwd)
+        assert after == before, sorted(dict(after.items() ^ before.items()))
         assert self.scratch_left() == []
         document: dict[str, Any] = json.loads(ended.out)
         expected = 0 if document["verdict"] in ("BITWISE", "WITHIN_TOLERANCE", "CONSISTENT") else 1
