@@ -181,6 +181,7 @@ class Prepared:
             options=config.repro,
             job_num=run.sweep.job_num if run.sweep is not None else None,
             secrets=self.command.secrets,
+            replaced=[str(top) for top in self.trees],
         )
         spec = self.workshop.scratch / f"{run.run_id}.json"
         write_json(spec, told)

@@ -1,10 +1,10 @@
-"""The folders outside of the interpreter that this process imports modules from, and what leads there."""
+"""The folders outside of the interpreter that this process imports modules from, and how it stops to."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from repro_hydra.sites import OURS, is_users
@@ -21,20 +21,51 @@ def import_folders(environ: Mapping[str, str]) -> dict[Path, str]:
     if "_pytest.config" in sys.modules:
         return {}
     by_variable = {_absolute(entry) for entry in environ.get("PYTHONPATH", "").split(os.pathsep) if entry}
-    own, interpreter = Path(OURS).parent, {sys.prefix, sys.base_prefix, sys.exec_prefix}
     found: dict[Path, str] = {}
     for entry in filter(None, sys.path):
         folder = _absolute(entry)
-        if folder == own or any(folder.is_relative_to(prefix) for prefix in interpreter):
+        if _stays(folder):
             continue  # a console script has the interpreter's own bin folder there
         if folder.is_dir() and is_users(f"{folder}{os.sep}module.py"):
             found.setdefault(folder, "PYTHONPATH" if folder in by_variable else "sys.path")
-    for name, module in list(sys.modules.items()):
-        mapping = getattr(module, "MAPPING", None) if name.startswith(_EDITABLE) else None
-        for package, place in (mapping or {}).items():
+    for mapping in _finders():
+        for package, place in mapping.items():
             if is_users(str(place)) and not f"{place}{os.sep}".startswith(OURS):
                 found.setdefault(Path(place).parent, f"the editable install of {package}")
     return found
+
+
+def no_longer_imported(trees: Iterable[Path]) -> None:
+    """Take out of this process what leads into `trees`: entries of ``sys.path``, and editable installs.
+
+    What was imported before stays. An environment inside of such a tree stays too, and so does this package.
+    """
+    real = [os.path.realpath(tree) for tree in trees]
+
+    def leads_there(place: str) -> bool:
+        folder = Path(os.path.realpath(place))
+        return not _stays(folder) and any(folder.is_relative_to(tree) for tree in real)
+
+    sys.path[:] = [entry for entry in sys.path if not entry or not leads_there(entry)]
+    for mapping in _finders():
+        for package in [name for name, place in mapping.items() if leads_there(str(place))]:
+            del mapping[package]
+
+
+def _finders() -> list[dict[str, str]]:
+    """The package to folder of each editable install by an import hook."""
+    found = [
+        getattr(module, "MAPPING", None)
+        for name, module in list(sys.modules.items())
+        if name.startswith(_EDITABLE)
+    ]
+    return [mapping for mapping in found if isinstance(mapping, dict)]
+
+
+def _stays(folder: Path) -> bool:
+    """Whether it is the interpreter's, or holds this package."""
+    interpreter = {sys.prefix, sys.base_prefix, sys.exec_prefix}
+    return folder == Path(OURS).parent or any(folder.is_relative_to(prefix) for prefix in interpreter)
 
 
 def _absolute(entry: str) -> Path:

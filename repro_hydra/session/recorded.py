@@ -21,6 +21,7 @@ from repro_hydra.record.redact import PLACEHOLDER, redact
 from repro_hydra.record.schema import JSON
 from repro_hydra.record.values import from_json_number, to_json
 from repro_hydra.session.findings import Misuse
+from repro_hydra.session.imported import no_longer_imported
 
 VARIABLE = "REPRO_HYDRA_REPRODUCE"
 """Names the file that tells the process what to reproduce; taken out of the environment before the task runs."""
@@ -46,6 +47,8 @@ class Recorded(msgspec.Struct, frozen=True, kw_only=True):
     job_id: str | None = None
     secrets: dict[str, str] = {}
     """Dotted key to the environment variable that holds what the record must not."""
+    replaced: list[str] = []
+    """Work trees whose code the process has in scratch trees: nothing is imported from them as they are now."""
 
 
 def asked_for(environ: Mapping[str, str]) -> Recorded | None:
@@ -71,6 +74,8 @@ def take(environ: MutableMapping[str, str]) -> Recorded | None:
     """As `asked_for`, and once only: the task and its children see nothing of it."""
     found = asked_for(environ)
     environ.pop(VARIABLE, None)
+    if found is not None:
+        no_longer_imported(map(Path, found.replaced))
     return found
 
 

@@ -149,7 +149,11 @@ def test_started_by_a_console_script(lab: Laboratory, tmp_path: Path) -> None:
     run = lab.original("seed=4", program=(str(script),))
     assert load(run, "run")["entry"]["target"] == str(script)
     lab.write("src/pkg/train.py", "raise SystemExit('edited since')\n")
-    lab.bitwise(run)
+    again = Path(lab.bitwise(run)["reproduction"])
+    assert load(again, "code")["tree"] == load(run, "code")["tree"]
+    assert (
+        load(again, "code")["others"] == []
+    )  # the work tree as it is now was on the search path, and was no part
 
 
 @pytest.mark.parametrize("started_in", [".", "scripts"])
