@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from filelock import FileLock
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "doors"))
 
 from doors_project import Project
-from slurm_cluster import Cluster
+from slurm_cluster import Cluster, home
 
 pytestmark = pytest.mark.slurm
 
@@ -30,6 +29,8 @@ def _why_not() -> str | None:
         return "Slurm's controller does not answer"
     if ping.returncode != 0 or "UP" not in ping.stdout:
         return "no Slurm is up: sudo scripts/slurm_laptop.sh up; . /tmp/repro-hydra-slurm/env.sh"
+    if "SLURM_CONF" not in os.environ or not (home() / "munge").is_dir():
+        return "this Slurm is not that of scripts/slurm_laptop.sh: nodes are killed here"
     return None
 
 
@@ -39,8 +40,7 @@ def cluster() -> Iterator[Cluster]:
     reason = _why_not()
     if reason is not None:
         pytest.skip(reason)
-    place = Path(tempfile.gettempdir(), f"repro-hydra-slurm-tests-{os.getuid()}.lock")
-    with FileLock(place, timeout=900):
+    with FileLock(home() / "tests.lock", timeout=900):
         found = Cluster()
         found.repair()
         yield found

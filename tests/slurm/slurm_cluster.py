@@ -10,14 +10,21 @@ from pathlib import Path
 import psutil
 from doors_project import is_gone, wait_until
 
-NODES = ("n1", "n2")
 SCRIPT = Path(__file__).resolve().parent.parent.parent / "scripts" / "slurm_laptop.sh"
 TIMES = {"hydra.launcher.timeout_min": "60", "hydra.launcher.max_num_timeout": "3"}
 """Ten minutes and less make submitit take every SIGUSR2 for a time-out."""
 
 
+def home() -> Path:
+    """Where the cluster that this process speaks to keeps its files."""
+    return Path(os.environ["SLURM_CONF"]).parent.parent
+
+
 class Cluster:
-    """Two nodes on this machine."""
+    """Two nodes on this machine, on which another cluster may be up with nodes of the same names."""
+
+    def nodes(self) -> list[str]:
+        return self.ask("sinfo", "--noheader", "-N", "-p", "main", "-o", "%N").splitlines()
 
     def ask(self, *command: str) -> str:
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.strip()
@@ -35,8 +42,7 @@ class Cluster:
     # ------------------------------------------------------------------ nodes
 
     def daemon(self, node: str) -> psutil.Process:
-        home = Path(os.environ["SLURM_CONF"]).parent.parent
-        return psutil.Process(int((home / "run" / f"slurmd.{node}.pid").read_text()))
+        return psutil.Process(int((home() / "run" / f"slurmd.{node}.pid").read_text()))
 
     def kill_node(self, node: str, *, with_tasks: bool) -> None:
         """A node that dies whole, or whose daemons alone die and leave the tasks running as orphans."""
@@ -52,14 +58,16 @@ class Cluster:
     def _node_of(self, step: psutil.Process) -> str | None:
         for process in step.children(recursive=True):
             try:
-                return process.environ().get("SLURMD_NODENAME")
+                environment = process.environ()
             except psutil.Error:
                 continue
+            ours = environment.get("SLURM_CONF") == os.environ["SLURM_CONF"]
+            return environment.get("SLURMD_NODENAME") if ours else None
         return None
 
     def repair(self) -> None:
         """Every node up and idle, whatever a test did to it."""
-        for node in NODES:
+        for node in self.nodes():
             if not self._runs(node):
                 subprocess.run([str(SCRIPT), "node", node], check=True, capture_output=True, timeout=60)
         wait_until(self._all_ready, 60)
@@ -71,5 +79,5 @@ class Cluster:
             return False
 
     def _all_ready(self) -> bool:
-        states = self.ask("sinfo", "-h", "-N", "-p", "main", "-o", "%N %T").splitlines()
-        return all(line.split()[1] in ("idle", "mixed", "allocated") for line in states) and len(states) == 2
+        states = self.ask("sinfo", "--noheader", "-N", "-p", "main", "-o", "%T").splitlines()
+        return all(state in ("idle", "mixed", "allocated") for state in states)
