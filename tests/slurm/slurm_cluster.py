@@ -69,7 +69,10 @@ class Cluster:
         """Every node up and idle, whatever a test did to it."""
         for node in self.nodes():
             if not self._runs(node):
-                subprocess.run([str(SCRIPT), "node", node], check=True, capture_output=True, timeout=60)
+                place = os.environ | {"SLURM_LAPTOP_HOME": str(home())}
+                subprocess.run(
+                    [str(SCRIPT), "node", node], env=place, check=True, capture_output=True, timeout=60
+                )
         wait_until(self._all_ready, 60)
 
     def _runs(self, node: str) -> bool:
