@@ -89,22 +89,9 @@ def resumable(
 
     session = active_session()
     _refuse_ranks()
-    if directory is None and session is None:
-        raise ValueError(
-            "resumable: expected to be in a run, or to be given a directory, found neither. "
-            "Write: resumable(…, directory='checkpoints')"
-        )
-    if directory is not None and session is not None:
-        raise ValueError(
-            f"resumable: directory: expected none within a run, whose record holds the checkpoints, found {directory}. "
-            "Leave it out"
-        )
-    place = Path(directory) if directory is not None else session.checkpoints if session is not None else None
-    shelf = None if place is None else Shelf(place, keep=keep, say=say)
-    if shelf is not None:
-        shelf.clean()
+    place, shelf = shelf_of(session, directory, keep=keep, asking="resumable")
     tracked = _all_of(unnamed, named)
-    around = _surroundings(session)
+    around = surroundings(session)
 
     def lost(name: str, kind: str) -> None:
         around.not_exact(
@@ -139,6 +126,33 @@ def resumable(
         yield state
 
 
+def shelf_of(
+    session: Session | None, directory: str | Path | None, *, keep: int, asking: str
+) -> tuple[Path | None, Shelf | None]:
+    """Where the checkpoints lie: in the record of the run, or in `directory` outside of one.
+
+    Raises
+    ------
+    ValueError
+        Neither, or both.
+    """
+    if directory is None and session is None:
+        raise ValueError(
+            f"{asking}: expected to be in a run, or to be given a directory, found neither. "
+            f"Write: {asking}(…, directory='checkpoints')"
+        )
+    if directory is not None and session is not None:
+        raise ValueError(
+            f"{asking}: directory: expected none within a run, whose record holds the checkpoints, found {directory}. "
+            "Leave it out"
+        )
+    place = Path(directory) if directory is not None else session.checkpoints if session is not None else None
+    shelf = None if place is None else Shelf(place, keep=keep, say=say)
+    if shelf is not None:
+        shelf.clean()
+    return place, shelf
+
+
 def _refuse_ranks() -> None:
     """One rank alone would wait in a collective for the others, which went on."""
     from repro_hydra.checkpoint.errors import CheckpointError
@@ -162,7 +176,8 @@ def _next_name(place: Path | None) -> str:
     return f"loop{_entered[key]}"
 
 
-def _surroundings(session: Session | None) -> Surroundings:
+def surroundings(session: Session | None) -> Surroundings:
+    """What the run adds to a loop."""
     from repro_hydra.checkpoint.loop import Surroundings
     from repro_hydra.session.streams import put_streams, take_streams
 
