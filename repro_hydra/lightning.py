@@ -10,8 +10,11 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from packaging.version import Version
 
 if TYPE_CHECKING:
     from lightning.pytorch import Callback, LightningModule
@@ -34,6 +37,7 @@ from repro_hydra.session.resume import shelf_of, surroundings
 from repro_hydra.session.session import active_session
 
 __all__ = ["Resumable"]
+_OLDEST = "2.6"
 
 
 class Resumable(Callback):  # type: ignore[misc, unused-ignore]
@@ -110,6 +114,7 @@ class Resumable(Callback):  # type: ignore[misc, unused-ignore]
                 f"Resumable: expected a Trainer of one process, found {trainer.world_size}, which it cannot stop at "
                 "one step yet. Use Lightning's ModelCheckpoint"
             )
+        _refuse_older_lightning()
         self._loaders = []
         self._payload = None
         self._trainer = trainer
@@ -144,6 +149,12 @@ class Resumable(Callback):  # type: ignore[misc, unused-ignore]
     def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
         """The boundary between two epochs."""
         self._around.in_round(True)
+        if not self._asks_one_by_one(trainer):
+            self._around.not_exact(
+                "loader-ahead",
+                "Lightning asks a loader without a length, or by dataloader_iter, for batches ahead of the step: after "
+                "a restart others may come. Give the dataset a length, and training_step a batch",
+            )
         payload = self._payload
         if payload is not None and payload["place"] is None:
             self._put_random(payload["random"])
@@ -152,14 +163,8 @@ class Resumable(Callback):  # type: ignore[misc, unused-ignore]
             self._boundary(Position(step=trainer.global_step, epoch=trainer.current_epoch), epoch_ends=True)
 
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
-        """Tell of sums that were lost."""
+        """Streams that were made within the epoch have had their time."""
         self._around.in_round(False)
-        if self._state is not None and self._state.sums_not_taken_up():
-            self._around.not_exact(
-                "logged-sums",
-                "self.log(…, on_epoch=True): a metric that was logged before a restart within an epoch was not logged "
-                "after it, and its mean for that epoch is not to be had",
-            )
 
     def on_train_end(self, trainer: Any, pl_module: Any) -> None:
         """A signal that came after the last boundary still ends the process."""
@@ -201,6 +206,7 @@ class Resumable(Callback):  # type: ignore[misc, unused-ignore]
         validated = trainer.val_check_batch
         if (
             len(self._loaders) != 1
+            or not self._asks_one_by_one(trainer)
             or not trainer.training
             or trainer.fit_loop._should_accumulate()
             or done >= trainer.num_training_batches
@@ -212,6 +218,11 @@ class Resumable(Callback):  # type: ignore[misc, unused-ignore]
             Position(step=trainer.global_step, epoch=trainer.current_epoch, loop=0, batch=done),
             epoch_ends=False,
         )
+
+    def _asks_one_by_one(self, trainer: Any) -> bool:
+        """Whether Lightning asks for a batch when the step before is done, and not earlier."""
+        fetcher = trainer.fit_loop._data_fetcher
+        return type(fetcher).__name__ == "_PrefetchDataFetcher" and fetcher.length is not None
 
     def _counted(self, trainer: Any, done: int) -> int:
         """The batches by which Lightning tells whether it has just validated."""
@@ -301,4 +312,14 @@ class Resumable(Callback):  # type: ignore[misc, unused-ignore]
             f"variable-{name}",
             f"{name} ({kind}): it goes on by itself, and a restart would begin it anew. Give it state_dict() and "
             "load_state_dict()",
+        )
+
+
+def _refuse_older_lightning() -> None:
+    """Its loops count otherwise when they are entered again."""
+    name = LightningModule.__module__.partition(".")[0]
+    found = version(name)
+    if Version(found) < Version(_OLDEST):
+        raise CheckpointError(
+            f"Resumable: expected {name} {_OLDEST} or newer, found {found}. Run: pip install '{name}>={_OLDEST}'"
         )

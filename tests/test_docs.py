@@ -6,13 +6,19 @@ import os
 import re
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 DOCS = Path(__file__).parents[1] / "docs"
 LIMIT_S = 120
-PAGES = ("resume.md",)
+PAGES = (
+    "resume.md",
+    pytest.param(
+        "lightning.md", marks=pytest.mark.skipif(find_spec("lightning") is None, reason="needs lightning")
+    ),
+)
 
 
 def python_blocks(page: Path) -> list[str]:

@@ -10,6 +10,8 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import torch
+
 from repro_hydra.checkpoint.errors import CheckpointError
 from repro_hydra.checkpoint.objects import beside_the_weights, put_beside
 from repro_hydra.checkpoint.plain import from_plain, to_plain
@@ -23,9 +25,14 @@ _NOT_PUT_BACK = (
     "datamodule_hparams_name",
 )
 """Of Lightning's checkpoint: what `load_from_checkpoint` reads, and a Trainer that goes on does not."""
-_SUMS = ("value", "cumulated_batch_size")
-_UPDATE = "update_metrics"
+_META = (
+    "fx", "name", "prog_bar", "logger", "on_step", "on_epoch", "enable_graph", "add_dataloader_idx", "dataloader_idx",
+    "metric_attribute",
+)  # fmt: skip
+_VALUES = ("value", "cumulated_batch_size", "_forward_cache", "_update_count", "_computed")
 _READ_LATER = ("_callback_metrics", "_logged_metrics")
+_WITHIN_EPOCH = ("_first_loop_iter", "_current_fx")
+"""By these Lightning tells whether a sum begins anew."""
 
 
 class TrainerState:
@@ -53,11 +60,13 @@ class TrainerState:
         self._gradients = gradients
         self._keeper = Keeper([module], gradients, lost)
         self._keeper.home = type(module).__module__.partition(".")[0]
-        self._restored: set[str] = set()
         try:
             self._sums, self._metrics = trainer.fit_loop.epoch_loop._results, trainer._logger_connector
             self._to_lightning = trainer._checkpoint_connector.dump_checkpoint
-            _ = self._sums.update_metrics, [getattr(self._metrics, name) for name in _READ_LATER]
+            _ = (
+                trainer.strategy.reduce,
+                [getattr(self._metrics, name) for name in (*_READ_LATER, *_WITHIN_EPOCH)],
+            )
         except AttributeError as error:
             raise CheckpointError(
                 f"a Trainer of this version of Lightning cannot be resumed exactly: it has no {error.name}. "
@@ -94,13 +103,11 @@ class TrainerState:
             },
             "read_later": {name: to_plain(dict(getattr(self._metrics, name)), name) for name in _READ_LATER},
             "sums": {},
+            "within_epoch": {},
         }
         if not epoch_begins:
-            taken["sums"] = {
-                key: {name: getattr(each, name) for name in _SUMS if hasattr(each, name)}
-                for key, each in self._sums.items()
-                if each.is_tensor and not each.has_reset
-            }
+            taken["within_epoch"] = {name: getattr(self._metrics, name) for name in _WITHIN_EPOCH}
+            taken["sums"] = {key: self._sum(each) for key, each in self._sums.items() if not each.has_reset}
         return taken
 
     def _attributes(self) -> Iterator[tuple[str, Any]]:
@@ -138,26 +145,38 @@ class TrainerState:
                 setattr(metrics[name], key, value)
         for name, values in taken["read_later"].items():
             getattr(self._metrics, name).update(from_plain(values))
-        self._put_sums(taken["sums"])
+        for name, value in taken["within_epoch"].items():
+            setattr(self._metrics, name, value)
+        for key, each in taken["sums"].items():
+            self._put_sum(key, each)
 
-    def _put_sums(self, sums: dict[str, Any]) -> None:
-        """A sum is Lightning's to make, when its metric is logged first; each then gets the value that it had."""
-        waiting = dict(sums)
-        results, update = self._sums, self._sums.update_metrics
+    def _sum(self, each: Any) -> dict[str, Any]:
+        """A metric that is summed up over the epoch; the function that reduces it is one of torch's, by its name."""
+        meta = {name: getattr(each.meta, name) for name in _META}
+        return {
+            "meta": meta | {"reduce_fx": each.meta.reduce_fx.__name__},
+            "sync": each.meta.sync.should,
+            "is_tensor": each.is_tensor,
+            "values": {
+                name: getattr(each, name) for name in _VALUES if each.is_tensor and hasattr(each, name)
+            },
+        }
 
-        def updated(key: str, *arguments: Any, **more: Any) -> None:
-            for name, value in waiting.pop(key, {}).items():
-                setattr(results[key], name, value)
-            update(key, *arguments, **more)
-            if not waiting:
-                vars(results).pop(_UPDATE, None)
-
-        if waiting:
-            results.update_metrics = updated
-
-    def sums_not_taken_up(self) -> bool:
-        """Whether a metric that was logged before the restart has not been logged since."""
-        return _UPDATE in vars(self._sums)
+    def _put_sum(self, key: str, taken: dict[str, Any]) -> None:
+        """Make Lightning's object for it anew; `self.log` then finds it, and adds to it."""
+        library = sys.modules[type(self._sums).__module__]
+        meta = library._Metadata(**taken["meta"])
+        meta.sync = library._Sync(_should=taken["sync"], fn=self._trainer.strategy.reduce)
+        each = library._ResultMetric(meta, taken["is_tensor"])
+        device = self._trainer.strategy.root_device
+        if taken["is_tensor"]:
+            for name, value in taken["values"].items():
+                setattr(each, name, value.to(device) if isinstance(value, torch.Tensor) else value)
+        elif meta.metric_attribute is None:
+            return  # it is found again when it is logged again
+        else:
+            each.value = self._module.get_submodule(meta.metric_attribute)
+        self._sums[key] = each
 
 
 def _state_of(metric: Any) -> dict[str, Any]:

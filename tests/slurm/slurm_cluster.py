@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-import signal
 import subprocess
 from pathlib import Path
 
@@ -47,13 +47,19 @@ class Cluster:
     def kill_node(self, node: str, *, with_tasks: bool) -> None:
         """A node that dies whole, or whose daemons alone die and leave the tasks running as orphans."""
         self.daemon(node).kill()
-        for process in psutil.process_iter(["name", "cmdline"]):
-            if process.info["name"] == "slurmstepd" and self._node_of(process) == node:
-                tasks = process.children(recursive=True)
-                process.kill()
-                for task in tasks if with_tasks else ():
-                    if not is_gone(task.pid):
-                        task.send_signal(signal.SIGKILL)
+        for process in psutil.process_iter(["name"]):
+            with contextlib.suppress(
+                psutil.NoSuchProcess
+            ):  # one that ends meanwhile has died before its node
+                if process.info["name"] == "slurmstepd" and self._node_of(process) == node:
+                    self._kill_step(process, with_tasks=with_tasks)
+
+    def _kill_step(self, step: psutil.Process, *, with_tasks: bool) -> None:
+        tasks = step.children(recursive=True) if with_tasks else []
+        step.kill()
+        for task in tasks:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                task.kill()
 
     def _node_of(self, step: psutil.Process) -> str | None:
         for process in step.children(recursive=True):
