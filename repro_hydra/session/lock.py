@@ -116,7 +116,9 @@ class WriterLock:
         try:
             while not self._try():
                 current = self.current()
-                if current is not None:
+                if current is None:
+                    _refuse_unreadable(self._path)
+                else:
                     self._may_replace(current)
                     self._replace(current)
         except BaseException:
@@ -233,7 +235,7 @@ class WriterLock:
         self._presence(self.owner.token).unlink(missing_ok=True)
 
     def current(self) -> Owner | None:
-        """Who owns the directory now; None where nobody does, or the file system does not answer."""
+        """Who owns the directory now; None where nobody does, or the file does not tell."""
         return _read(self._path)
 
     def _beat(self) -> None:
@@ -273,8 +275,21 @@ def _seconds() -> float:
 def _read(path: Path) -> Owner | None:
     try:
         return msgspec.json.decode(path.read_bytes(), type=Owner)
-    except FileNotFoundError:
+    except (FileNotFoundError, msgspec.MsgspecError):
         return None
+
+
+def _refuse_unreadable(path: Path) -> None:
+    """A lock that tells no owner would be waited for without end: what a crash of the machine may leave."""
+    try:
+        msgspec.json.decode(path.read_bytes(), type=Owner)
+    except FileNotFoundError:
+        return
+    except msgspec.MsgspecError as error:
+        raise Held(
+            f"{path}: expected the lock of a run, found a file that cannot be read ({error}). Where no process writes "
+            f"into {path.parent}, delete it: rm {path}"
+        ) from None
 
 
 def _end_at_once() -> None:

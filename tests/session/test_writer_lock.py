@@ -14,6 +14,7 @@ import msgspec
 import pytest
 
 from repro_hydra.record.paths import LOCK
+from repro_hydra.record.store import write_bytes
 from repro_hydra.session.lock import FENCED_STATUS, Held, Owner, WriterLock
 
 HOLDING = """
@@ -114,7 +115,9 @@ def test_an_owner_elsewhere_is_believed_while_it_beats(tmp_path: Path) -> None:
     process.stdout.readline()
     file = tmp_path / LOCK
     owner = msgspec.structs.replace(msgspec.json.decode(file.read_bytes(), type=Owner), host="elsewhere")
-    file.write_bytes(msgspec.json.encode(owner))
+    write_bytes(
+        file, msgspec.json.encode(owner)
+    )  # whole, as the lock itself does it: its owner reads it meanwhile
     with pytest.raises(Held, match="on elsewhere is writing"):
         lock(tmp_path).acquire()
     process.send_signal(signal.SIGSTOP)
@@ -189,4 +192,21 @@ def test_only_the_owners_process_gives_it_back(tmp_path: Path) -> None:
     os.waitpid(child, 0)
     time.sleep(0.3)
     assert mine.current() == mine.owner
+    mine.release()
+
+
+@pytest.mark.parametrize("left", [b"", b"{", b"[]", b'{"token": 1}'])
+def test_a_lock_that_tells_nobody_is_named_and_mended(tmp_path: Path, left: bytes) -> None:
+    """A crash of the machine may leave an empty file."""
+    (tmp_path / LOCK).write_bytes(left)
+    with pytest.raises(Held, match=f"expected the lock of a run.* rm {tmp_path / LOCK}"):
+        lock(tmp_path).acquire()
+    assert [path.name for path in tmp_path.iterdir()] == [LOCK]
+    (tmp_path / LOCK).unlink()
+    mine = lock(tmp_path)
+    mine.acquire()
+    (tmp_path / LOCK).write_bytes(
+        left
+    )  # and an owner whose lock was overwritten goes on: nobody else is the owner
+    mine.check()
     mine.release()
