@@ -71,10 +71,13 @@ def main(cfg):
     steps = max(4, round(cfg.block_s / best(rows)))
     metrics = {kind: {f"metric_{i}": i / 7 for i in range(int(kind))} for kind in ("0", "1", "10")}
     (beside,) = [child for child in psutil.Process().children() if "sender" in " ".join(child.cmdline())]
-    while not beside.children(recursive=True) and sum(beside.cpu_times()[:2]) < 1:
-        time.sleep(0.1)  # until it has imported what it sends by
+    for _ in range(120):  # until it has imported what it sends by, and waits
+        before = sum(beside.cpu_times()[:2])
+        time.sleep(0.5)
+        if before > 0.5 and sum(beside.cpu_times()[:2]) - before < 0.02:
+            break
     repro_hydra.log_metrics({"first": 1.0})
-    time.sleep(cfg.settle_s)
+    time.sleep(1)
     chance = random.Random(0)
     rounds, calls = [], []
 
@@ -145,7 +148,6 @@ def measured(kind: str, step_ms: float, options: argparse.Namespace) -> dict[str
             "step_ms": step_ms,
             "block_s": options.block_s,
             "rounds": options.rounds,
-            "settle_s": options.settle_s,
             "out": folder / "out.json",
         }
         with tracking(kind) as chosen:
@@ -196,7 +198,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rounds", type=int, default=40)
     parser.add_argument("--block-s", type=float, default=0.4)
-    parser.add_argument("--settle-s", type=float, default=3.0)
     parser.add_argument("--steps-ms", type=float, nargs="+", default=[5.0, 50.0])
     parser.add_argument("--trackers", nargs="+", choices=TRACKERS, default=list(TRACKERS))
     options = parser.parse_args()

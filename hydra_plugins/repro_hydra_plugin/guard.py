@@ -35,7 +35,10 @@ class ReproGuard(SearchPathPlugin):
 
         def instantiate_sweeper(*args: Any, config: DictConfig, **rest: Any) -> Any:
             _refuse_swept_mode(config)
-            return original(*args, config=config, **rest)
+            sweeper = original(*args, config=config, **rest)
+            sweep = sweeper.sweep
+            sweeper.sweep = lambda arguments: sweep(_trackers_in_one(arguments))
+            return sweeper
 
         plugins.instantiate_sweeper = instantiate_sweeper
 
@@ -58,6 +61,18 @@ def _let_trackers_add_up() -> None:
             trackers[0].value = list(dict.fromkeys(names))
 
     Overrides.__init__ = __init__  # type: ignore[method-assign]
+
+
+def _trackers_in_one(arguments: list[str]) -> list[str]:
+    """A sweep's arguments with one list of trackers: of several with one key, Hydra's sweeper keeps the last only."""
+    ours = [argument for argument in arguments if argument.startswith(_TRACKER)]
+    names = [argument[len(_TRACKER) :] for argument in ours]
+    if len(ours) < 2 or any("," in name for name in names):  # a comma is a sweep over trackers
+        return arguments
+    whole = f"{_TRACKER}[{','.join(dict.fromkeys(names))}]"
+    first = arguments.index(ours[0])
+    rest = [argument for argument in arguments[first:] if argument not in ours]
+    return [*arguments[:first], whole, *rest]
 
 
 def _refuse_swept_mode(config: DictConfig) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from repro_hydra.cli.output import folders, print_json
 from repro_hydra.record.find import walk
 from repro_hydra.record.paths import RunPaths
 from repro_hydra.record.redact import PLACEHOLDER
-from repro_hydra.record.schema import ConfigRecord
+from repro_hydra.record.schema import ConfigRecord, RunRecord
 from repro_hydra.record.store import RecordError, read
 from repro_hydra.tracking.delivery import deliver, read_state
 from repro_hydra.tracking.find import why_not_usable
@@ -25,7 +26,9 @@ def sync(run_dirs: Sequence[Path], *, only: Sequence[str] = (), json: bool = Fal
     for run_dir in run_dirs:
         for name, options in trackers_of(run_dir).items():
             if not only or name in only:
-                lines.append({"dir": str(run_dir), "tracker": name, **_sync(run_dir, name, options)})
+                lines.append(
+                    {"dir": str(run_dir), "tracker": name, **_sync(run_dir.absolute(), name, options)}
+                )
     if json:
         print_json(lines)
     else:
@@ -50,6 +53,9 @@ def _sync(run_dir: Path, name: str, options: dict[str, Any]) -> dict[str, Any]:
     state = read_state(RunPaths(run_dir), name)
     if state is not None and state.complete:
         return {"ok": True, "state": "complete already", "url": state.remote_url}
+    for option, value in (state.options if state is not None else {}).items():
+        if options.get(option) is None:
+            options = {**options, option: value}  # what the run took from its environment
     reason = why_not_usable(name)
     hidden = sorted(key for key, value in options.items() if isinstance(value, str) and PLACEHOLDER in value)
     if hidden:
@@ -58,13 +64,30 @@ def _sync(run_dir: Path, name: str, options: dict[str, Any]) -> dict[str, Any]:
     if reason is not None and not hidden:
         return {"ok": False, "state": reason, "url": None}
     try:
-        with contextlib.redirect_stdout(sys.stderr):  # MLflow prints where its run is to be seen
+        # MLflow prints where its run is to be seen. Relative places begin where the run was started.
+        with contextlib.redirect_stdout(sys.stderr), _within(run_dir):
             done = deliver(run_dir, name, options)
     except Exception as error:  # noqa: BLE001 (a tracker's library may raise anything; the others go on)
         first = (str(error).splitlines() or [""])[0]
         more = f" ({reason})" if reason else ""
         return {"ok": False, "state": f"not sent: {type(error).__name__}: {first}{more}", "url": None}
     return {"ok": True, "state": "sent", "url": done.remote_url}
+
+
+@contextlib.contextmanager
+def _within(run_dir: Path) -> Iterator[None]:
+    """In the directory that the run was started in, where it is still there."""
+    before = Path.cwd()
+    try:
+        started_in = Path(read(RunPaths(run_dir).run, RunRecord).cwd or before)
+    except RecordError:
+        started_in = before
+    if started_in.is_dir():
+        os.chdir(started_in)
+    try:
+        yield
+    finally:
+        os.chdir(before)
 
 
 def runs_below(places: Sequence[Path]) -> list[Path]:

@@ -15,7 +15,9 @@ from dataclasses import dataclass, field
 from repro_hydra.code.git import Git, GitError, join
 
 _RUN_MARKS = frozenset({b".repro", b".hydra"})
-_NEVER_CODE = _RUN_MARKS | {b"__pycache__", b".ipynb_checkpoints"}
+_MLFLOWS_OWN = frozenset({b"mlruns", b"mlartifacts", b"mlflow.db", b"mlflow.db.new", b"mlflow.db-journal"})
+"""Where it writes without a server: in a snapshot, the code of each run would differ from the last one's."""
+_NEVER_CODE = _RUN_MARKS | _MLFLOWS_OWN | {b"__pycache__", b".ipynb_checkpoints"}
 _ENVIRONMENT_MARKS = frozenset({b"pyvenv.cfg", b"conda-meta"})
 
 

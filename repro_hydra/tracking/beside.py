@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from repro_hydra.record.paths import RunPaths
-from repro_hydra.tracking.delivery import read_state
+from repro_hydra.tracking.delivery import Delivery, read_state
 from repro_hydra.tracking.sender import DEFAULT_WAIT_S, Order
 
 _GRACE_S = 5.0
@@ -24,6 +24,8 @@ _IMPORTANT = {
     "WANDB_SILENT": "true",
 }
 """We try again ourselves, and nothing of a tracker's belongs into the job's output. The user's own values stay."""
+_FROM_ENVIRONMENT = {"mlflow": {"uri": "MLFLOW_TRACKING_URI"}}
+"""Options that a tracker's library would take from there: kept, since `track sync` may run in another shell."""
 
 
 class TrackersBeside:
@@ -41,7 +43,9 @@ class TrackersBeside:
 
     def __init__(self, run_dir: Path, trackers: Mapping[str, Mapping[str, Any]], cwd: str) -> None:
         self._run_dir = run_dir
-        self._trackers = {name: dict(options or {}) for name, options in trackers.items()}
+        self._trackers = {name: _settled(name, options or {}) for name, options in trackers.items()}
+        for name, options in self._trackers.items():
+            Delivery(run_dir, name, options).note()
         environ = {
             name: value for name, value in os.environ.items() if not name.startswith("REPRO_HYDRA_RUN_")
         }
@@ -85,3 +89,11 @@ class TrackersBeside:
             return None
         reason = f" ({state.last_error.splitlines()[0]})" if state is not None and state.last_error else ""
         return f"{name}: not everything was sent{reason}. Run: repro-hydra track sync {self._run_dir}"
+
+
+def _settled(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    settled = dict(options)
+    for option, variable in _FROM_ENVIRONMENT.get(name, {}).items():
+        if settled.get(option) is None and os.environ.get(variable):
+            settled[option] = os.environ[variable]
+    return settled

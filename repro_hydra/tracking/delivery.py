@@ -67,6 +67,10 @@ class Delivery:
         self.state = msgspec.structs.replace(known or TrackerState(tracker=name), options=kept)
         self._tracker: Tracker | None = None
 
+    def note(self) -> None:
+        """Keep the options, with which `track sync` goes on though nothing was ever sent."""
+        self._keep()
+
     def open(self) -> None:
         """Make or find the run at the tracker; nothing where that was done."""
         if self._tracker is not None:

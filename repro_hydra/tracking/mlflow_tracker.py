@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from filelock import FileLock
-from mlflow import MlflowClient
+from mlflow import MlflowClient, get_tracking_uri
 from mlflow.entities import Dataset, DatasetInput, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 
@@ -17,6 +17,7 @@ from repro_hydra.record.paths import SweepPaths
 from repro_hydra.record.schema import SweepRecord
 from repro_hydra.record.store import RecordError, read, write_json
 from repro_hydra.record.tracking import SweepTracking
+from repro_hydra.tracking.mlflow_store import make_whole
 from repro_hydra.tracking.names import allowed_names
 from repro_hydra.tracking.protocol import Opened, Point
 from repro_hydra.tracking.view import RunView, milliseconds
@@ -34,7 +35,9 @@ class MlflowTracker:
     """One run on a tracking server."""
 
     def __init__(self, options: Mapping[str, Any]) -> None:
-        self._client = MlflowClient(tracking_uri=options.get("uri"))
+        uri = str(options.get("uri") or get_tracking_uri())
+        make_whole(uri)
+        self._client = MlflowClient(tracking_uri=uri)
         self._experiment_name = options.get("experiment")
         self._artifacts = options.get("artifacts", True)
         self._run_id = ""

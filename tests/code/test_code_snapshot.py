@@ -48,6 +48,16 @@ def test_a_snapshot_is_the_child_of_its_commit(repository: Repository) -> None:
     assert record.snapshot != record.commit
 
 
+def test_what_mlflow_writes_beside_the_script_is_no_code(repository: Repository) -> None:
+    """It grows with each run: as code, each run of a sweep would stand on another one than the last."""
+    before = snapshot_code(repository.inspect())
+    for name in ("mlflow.db", "mlflow.db.new", "mlruns/0/meta.yaml"):
+        repository.write(name, "of a run")
+    assert snapshot_code(repository.inspect()).tree == before.tree
+    repository.write("mlflow_helpers.py")
+    assert snapshot_code(repository.inspect()).tree != before.tree
+
+
 def test_the_same_content_has_one_ref_and_one_id(repository: Repository) -> None:
     repository.write("new.py")
     first = snapshot_code(repository.inspect())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -111,16 +112,15 @@ def test_what_a_dead_server_did_not_get_is_synced_later(server: Any, tmp_path: P
     try:
         command = [
             sys.executable, "train.py", "+repro=standard", "+repro/tracking=mlflow", "+seed=1",
-            f"hydra.callbacks.repro.tracking.mlflow.uri={server.uri}", "hydra.callbacks.repro.tracking.mlflow.wait_s=1",
-            "hydra.callbacks.repro.tracking.mlflow.experiment=later",
+            "hydra.callbacks.repro.tracking.mlflow.wait_s=1", "hydra.callbacks.repro.tracking.mlflow.experiment=later",
         ]  # fmt: skip
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+        # The address is the shell's, and `track sync` is run in another one.
+        shell = {**os.environ, "MLFLOW_TRACKING_URI": server.uri}
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, env=shell)
         assert done.returncode == 0, done.stderr
         assert "repro-hydra track sync" in done.stderr
         sync = [sys.executable, "-m", "repro_hydra", "track", "sync", "outputs", "--json"]
         environment = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "2"}
-        import os
-
         early = subprocess.run(
             sync, cwd=tmp_path, capture_output=True, text=True, timeout=120, env={**os.environ, **environment}
         )
