@@ -6,6 +6,7 @@ import os
 import signal
 import tempfile
 
+import pytest
 from hydra.core.plugins import Plugins
 
 # The places that a test's runs write to must not come into the list of whoever runs the tests.
@@ -17,3 +18,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 # Hydra finds its plugins on first use; the suites parametrise with launchers before that.
 Plugins.instance()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest first: at the end one process would still be at one of them while the others have nothing left."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)

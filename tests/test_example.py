@@ -18,6 +18,8 @@ SPY = """
 import json, pathlib
 from hydra.experimental.callback import Callback
 
+pytestmark = pytest.mark.long
+
 class Spy(Callback):
     def on_job_end(self, config, job_return, **kwargs):
         value = job_return.return_value

@@ -18,6 +18,8 @@ LIMIT_S = 120
 SCRIPT = """\
 import hydra, numpy as np
 
+pytestmark = pytest.mark.long
+
 
 @hydra.main(version_base=None, config_path=None)
 def main(cfg):

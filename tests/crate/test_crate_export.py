@@ -28,6 +28,8 @@ import numpy as np
 import repro_hydra
 from hydra.core.hydra_config import HydraConfig
 
+pytestmark = pytest.mark.long
+
 
 @hydra.main(version_base=None, config_path="conf", config_name="config")
 def main(cfg):

@@ -12,6 +12,8 @@ import pytest
 from browser import LOAD_LIMIT_S, browser, skip_without_browser
 from test_mlflow import SCRIPT, client
 
+pytestmark = pytest.mark.long
+
 skip_without_browser()
 pytest.importorskip("mlflow")
 
