@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import pty
 import shutil
+import subprocess
 from pathlib import Path
 
+from doors_project import LIMIT_S
 from laboratory import SCRIPT, Laboratory, edit
 
 from repro_hydra.record.manifest import digest_bytes, write_manifest
@@ -34,10 +39,37 @@ def test_the_manifest_is_held_against_its_digest(lab: Laboratory, tmp_path: Path
     (many[7] / "weights.npz").write_bytes(b"")
     ended = lab.repro("verify", "--json", *map(str, many))
     assert ended.code == 1
+    assert ended.err == ""  # how far it is, is told where somebody watches
     document = json.loads(ended.out)
     assert document["ok"] is False
     blocking = [item for item in document["findings"] if item["severity"] == "blocks"]
     assert [(item["run"], item["message"].split(":")[0]) for item in blocking] == [
         (str(many[7]), "weights.npz")
     ]
+    told = on_a_terminal(lab, "verify", "--json", *map(str, many))
+    assert "verify: 1 of 25" in told
+    assert "verify: 25 of 25" in told
     lab.repro("verify", *map(str, many[:2]), "--manifest", printed).refused(2, "expected one run, found 2")
+
+
+def on_a_terminal(lab: Laboratory, *arguments: str) -> str:
+    """What the command says on a standard error that is a terminal."""
+    ours, its = pty.openpty()
+    with (
+        os.fdopen(ours, "rb", buffering=0) as terminal,
+        subprocess.Popen(
+            [lab.python, "-m", "repro_hydra", *arguments],
+            cwd=lab.top,
+            env=lab.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=its,
+        ) as process,
+    ):
+        os.close(its)
+        said = b""
+        with contextlib.suppress(OSError):  # EIO is how Linux tells that nobody writes there any more
+            while part := terminal.read(4096):
+                said += part
+        process.wait(LIMIT_S)
+    return said.decode()
