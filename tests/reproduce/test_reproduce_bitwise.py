@@ -19,13 +19,14 @@ def edited_since(lab: Laboratory) -> None:
     """The project moves on: script and config are changed, and committed."""
     lab.write("train.py", SCRIPT.replace("cfg.lr", "cfg.lr + 1"))
     lab.write("conf/config.yaml", EDITED)
+    lab.write("conf/rate/low.yaml", "# @package _global_\nlr: 8.0\n")
     lab.commit()
 
 
 def test_a_run_after_its_project_moved_on(lab: Laboratory) -> None:
-    """Code and config defaults were changed and committed since; the document and the new record say all."""
-    lab.holding(SCRIPT)
-    run = lab.original("seed=3")
+    """Code, defaults and a config group were changed and committed since; the document and the new record say all."""
+    lab.holding(SCRIPT, **{"conf/rate/low.yaml": "# @package _global_\nlr: 0.01\n"})
+    run = lab.original("+rate=low", "seed=3")
     edited_since(lab)
     document = lab.bitwise(run)
     assert document["compared"]["metrics"] == 3
