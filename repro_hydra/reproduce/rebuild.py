@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import platform
 import re
 import shutil
 import subprocess
@@ -73,8 +74,10 @@ def rebuilt_python(original: Original, folder: Path, tree: Path) -> Python:
     file.write_text("".join(f"{line}\n" for line in requirements))
     uv = shutil.which("uv")
     minor = ".".join(version.split(".")[:2])
+    # uv takes the first of the minor version that it comes across: where ours is the very one, ours.
+    wanted = sys.executable if version == platform.python_version() else minor
     if uv is not None:
-        _run([uv, "venv", "-q", "--python", minor, str(folder)], f"Python {minor}")
+        _run([uv, "venv", "-q", "--python", wanted, str(folder)], f"Python {minor}")
         python = _python_in(folder)
         _run(
             [uv, "pip", "install", "-q", "--no-deps", "--python", str(python), "-r", str(file)],

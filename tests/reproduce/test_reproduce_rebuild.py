@@ -116,7 +116,9 @@ def is_rebuilt(document: dict[str, Any], run: Path) -> None:
     assert (
         load(again, "data")["coverage"] == load(run, "data")["coverage"]
     )  # what starts with the interpreter does
-    assert not Path(load(again, "environment")["interpreter"]["prefix"]).exists()
+    interpreters = [load(one, "environment")["interpreter"] for one in (run, again)]
+    assert interpreters[0]["version"] == interpreters[1]["version"]
+    assert not Path(interpreters[1]["prefix"]).exists()
 
 
 def test_the_recorded_packages_give_the_recorded_bits(lab: Laboratory, run: Path, with_uv: str) -> None:
