@@ -3,9 +3,10 @@
     python benchmarks/bench_data.py                 # 50,000 small files and one of 256 MiB
     python benchmarks/bench_data.py --large-mib 2048
     python benchmarks/bench_data.py --others        # beside sha256sum, DVC and a loop of 4 KiB reads too
+    python benchmarks/bench_data.py --others --dvc /some/env/bin/dvc
 
 DVC is run as `dvc add --no-commit` (it hashes and copies nothing) with an empty state, and as `dvc status` for the
-second look; its start, some 0.5 s, is part of it as it is for its users. Where `dvc` is not on the PATH, the document
+second look; its start, some 0.5 s, is part of it as it is for its users. Where there is no `dvc`, the document
 says so.
 Prints one JSON document; the ratios are medians over rounds in which each program runs once, in turn, so that a
 busy machine slows all of them alike. Files are read once before: what is compared is work, not disks.
@@ -89,7 +90,8 @@ def summary(seconds: dict[str, list[float]], reference: str, ours: str) -> dict[
 class Dvc:
     """A DVC repository of its own, with the data linked in file by file."""
 
-    def __init__(self, folder: Path, small: Path, large: Path) -> None:
+    def __init__(self, program: str, folder: Path, small: Path, large: Path) -> None:
+        self.program = program
         self.folder = folder
         self.site = folder / "site"
         folder.mkdir()
@@ -101,7 +103,9 @@ class Dvc:
 
     def _run(self, *arguments: str, fine: tuple[int, ...] = (0,)) -> None:
         environ = {**os.environ, "DVC_NO_ANALYTICS": "1"}
-        done = subprocess.run(["dvc", *arguments], cwd=self.folder, env=environ, stdout=subprocess.DEVNULL)
+        done = subprocess.run(
+            [self.program, *arguments], cwd=self.folder, env=environ, stdout=subprocess.DEVNULL
+        )
         assert done.returncode in fine, done
 
     def add(self, name: str) -> None:
@@ -115,7 +119,9 @@ class Dvc:
         self._run("status", "--quiet", f"{name}.dvc", fine=(0, 1))  # 1: "not in cache", after --no-commit
 
 
-def bench(folder: Path, files: int, large_mib: int, rounds: int, others: bool) -> dict[str, object]:
+def bench(
+    folder: Path, files: int, large_mib: int, rounds: int, others: bool, dvc_program: str | None
+) -> dict[str, object]:
     small, large, cache_folder = folder / "small", folder / "large.bin", folder / "cache"
     make_small_files(small, files)
     make_large_file(large, large_mib)
@@ -137,7 +143,7 @@ def bench(folder: Path, files: int, large_mib: int, rounds: int, others: bool) -
     if others:
         first |= {"sha256sum": shell(f"{listed} sha256sum"), "common_loop": lambda: common_loop(small)}
         one |= {"sha256sum": shell(f"sha256sum {large}"), "common_loop": lambda: common_loop(large)}
-    dvc = Dvc(folder / "dvc", small, large) if others and shutil.which("dvc") else None
+    dvc = Dvc(dvc_program, folder / "dvc", small, large) if others and dvc_program else None
     if dvc is not None:
         first["dvc"] = lambda: dvc.add(small.name)
         one["dvc"] = lambda: dvc.add(large.name)
@@ -149,7 +155,7 @@ def bench(folder: Path, files: int, large_mib: int, rounds: int, others: bool) -
         "large_mib": large_mib,
         "cores": os.cpu_count(),
         "python": sys.version.split()[0],
-        "not_there": [name for name in ("b3sum", "dvc") if not shutil.which(name)],
+        "not_there": [name for name, place in (("b3sum", b3sum), ("dvc", dvc_program)) if not place],
         "first_look_small": summary(side_by_side(first, rounds), reference, "ours"),
         "first_look_large": summary(side_by_side(one, rounds), reference, "ours"),
     }
@@ -173,9 +179,17 @@ def main() -> None:
     parser.add_argument("--large-mib", type=int, default=256)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--others", action="store_true", help="sha256sum, DVC and a loop of 4 KiB reads too")
+    parser.add_argument("--dvc", default="dvc", help="the program, where it is in an environment of its own")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        found = bench(Path(folder), options.files, options.large_mib, options.rounds, options.others)
+        found = bench(
+            Path(folder),
+            options.files,
+            options.large_mib,
+            options.rounds,
+            options.others,
+            shutil.which(options.dvc),
+        )
     print(json.dumps(found, indent=2))
 
 
