@@ -33,7 +33,7 @@ KEEPS = {
     "bundle",
 }
 """What writes to a repository, or makes what is written."""
-MOST_S = 1500
+MOST_S = 3600
 
 
 def spied_git(project: Project, folder: Path) -> Path:
