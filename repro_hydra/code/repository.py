@@ -43,6 +43,23 @@ def borrow_objects(tree: Path, objects: Path | None, environ: Mapping[str, str],
     return git
 
 
+def convert_as_in(git: Git, source: Git) -> None:
+    """Let `git` write files as the repository `source` does by its own settings: line ends, filters such as Git LFS.
+
+    Not git-annex's filter, which would write into that repository.
+
+    Raises
+    ------
+    GitError
+    GitUnavailableError
+    """
+    _, output, _ = source.ask("config", "--local", "-z", "--get-regexp", r"^(filter\.|core\.(autocrlf|eol)$)")
+    for setting in output.split(b"\0")[:-1]:
+        key, _, value = os.fsdecode(setting).partition("\n")
+        if not key.startswith("filter.annex."):
+            git.run("config", "--add", key, value)
+
+
 def annexed_objects(objects: Path) -> Path:
     """Where git-annex keeps contents, in the repository whose `objects` folder is given."""
     return Path(os.path.realpath(objects)).parent / "annex" / "objects"

@@ -20,7 +20,7 @@ from repro_hydra.code.bundle import unbundle
 from repro_hydra.code.elsewhere import SUBMODULE
 from repro_hydra.code.facts import Location, NoRepositoryError, locate
 from repro_hydra.code.git import Git, GitError, GitUnavailableError
-from repro_hydra.code.repository import borrow_objects, leave_out
+from repro_hydra.code.repository import borrow_objects, convert_as_in, leave_out
 from repro_hydra.record.code import CodeRecord
 from repro_hydra.record.redact import redact_url
 from repro_hydra.reproduce.annexed import fill_in_contents
@@ -224,10 +224,7 @@ def check_out_one(
     CodeMissing
     """
     try:
-        objects = None if source.location is None else source.location.objects
-        git = borrow_objects(tree, objects, environ, len(code.commit or code.snapshot or ""))
-        if objects is not None:
-            leave_out(tree, as_in=Path(os.path.realpath(objects)).parent)
+        git = _new_repository(tree, source.location, environ, len(code.commit or code.snapshot or ""))
         if source.bundle is not None:
             unbundle(source.bundle, git)
         if source.snapshot is not None:
@@ -255,6 +252,15 @@ def check_out_one(
         raise CodeMissing(f"code: {error}") from None
 
 
+def _new_repository(tree: Path, like: Location | None, environ: Mapping[str, str], id_length: int) -> Git:
+    """One that has the objects of the user's repository `like`, and treats files as that does."""
+    git = borrow_objects(tree, None if like is None else like.objects, environ, id_length)
+    if like is not None:
+        leave_out(tree, as_in=Path(os.path.realpath(like.objects)).parent)
+        convert_as_in(git, git.in_folder(like.top))
+    return git
+
+
 def _check_out_submodules(
     git: Git,
     tree: Path,
@@ -280,7 +286,7 @@ def _check_out_submodules(
             source = find_one(other, files, near if here is None else [here, *near], environ)
             check_out_one(other, files, source, target, environ)
         elif here is not None:
-            inner = borrow_objects(target, here.objects, environ, len(commit))
+            inner = _new_repository(target, here, environ, len(commit))
             inner.run("checkout", "-q", "-f", "--detach", commit)
             fill_in_contents(inner, target, here)
         elif path in kept:  # else it was not initialised for the run either
