@@ -8,8 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 from omegaconf import DictConfig, OmegaConf
+
+pytestmark = pytest.mark.long
 
 ROOT = Path(__file__).parents[1]
 
@@ -17,8 +20,6 @@ ROOT = Path(__file__).parents[1]
 SPY = """
 import json, pathlib
 from hydra.experimental.callback import Callback
-
-pytestmark = pytest.mark.long
 
 class Spy(Callback):
     def on_job_end(self, config, job_return, **kwargs):

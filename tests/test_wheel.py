@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parents[1]
 LIMIT_S = 120
 
 SCRIPT = """\
 import hydra, numpy as np
-
-pytestmark = pytest.mark.long
 
 
 @hydra.main(version_base=None, config_path=None)

@@ -18,6 +18,8 @@ from laboratory import Laboratory, laboratory_in
 
 pytest.importorskip("rocrate", reason="rocrate, of the extra `crate`, is not installed")
 
+pytestmark = pytest.mark.long
+
 USER = "adalovelace"
 SCRIPT = """\
 import os
@@ -27,8 +29,6 @@ import hydra
 import numpy as np
 import repro_hydra
 from hydra.core.hydra_config import HydraConfig
-
-pytestmark = pytest.mark.long
 
 
 @hydra.main(version_base=None, config_path="conf", config_name="config")
