@@ -275,7 +275,10 @@ def changed_meanwhile(
         else:
             if now.digest == was.digest:
                 continue
-            what = f"{was.path}: expected {was.version}, as when the run started, found {now.version}"
+            expected, found = was.version, now.version
+            if expected == found:  # of a system whose version says nothing of the files
+                expected, found = was.digest, now.digest
+            what = f"{was.path}: expected {expected}, as when the run started, found {found}"
         findings.append(changed_finding(was, what))
     return findings
 

@@ -33,12 +33,13 @@ class Foreign:
     """Where that version stands."""
     size_bytes: int
     files: int
-    ignore: tuple[str, ...] = ()
+    content: str | None = None
+    """Our digest of it, where the version says nothing of what lies there now."""
 
     @property
     def digest(self) -> str:
         """What is compared: never equal to a digest of ours, which is hexadecimal alone."""
-        return f"{self.system}:{self.version}"
+        return ":".join([self.system, self.version, *([self.content] if self.content else [])])
 
 
 def rows_of(path: Path) -> list[Row]:

@@ -13,14 +13,19 @@ import re
 from pathlib import Path
 from typing import Any
 
+from repro_hydra.data.cache import StatCache
 from repro_hydra.data.errors import DataChanged
 from repro_hydra.data.foreign import CheckedOnce, Foreign, rows_of
+from repro_hydra.data.scan import Options, scan
 from repro_hydra.data.walk import FORMAT, REGULAR
 
 _SNAPSHOT = re.compile(
     r"/(?P<kind>models|datasets|spaces)--(?P<name>[^/]+)/snapshots/(?P<commit>[0-9a-f]{40})/?$"
 )
 _CHUNK_BYTES = 4 << 20
+_WORKING_FILES = ("cache-*.arrow", "tmp*")
+"""What `map` and `filter` put beside the data of a set that was loaded from a folder."""
+_CONTENT_DIGITS = 32
 
 
 def find_snapshot(path: Path, known: CheckedOnce) -> Foreign | None:
@@ -73,13 +78,17 @@ def _check_blob(file: Path) -> None:
         )
 
 
-def find_saved(path: Path) -> Foreign | None:
+def find_saved(path: Path, *, cache: StatCache | None = None, paranoid: bool = False) -> Foreign | None:
     """The fingerprint of what `datasets` saved at `path`, one data set or a dictionary of splits.
+
+    It tells how the data was made, and nothing of the files: what is in them is digested beside it.
 
     Raises
     ------
     DataChanged
         A file that it names is missing.
+    DataError
+        One cannot be read.
     """
     parts = _parts(path)
     if not parts:
@@ -94,14 +103,15 @@ def find_saved(path: Path) -> Foreign | None:
             if not file.is_file():
                 raise DataChanged(f"{file}: is missing, though {folder / 'state.json'} names it")
         fingerprints.append((name, state["_fingerprint"]))
-    rows = [row for row in rows_of(path) if row[1] & FORMAT == REGULAR]
+    found = scan(path, Options(ignore=_WORKING_FILES), cache=cache, paranoid=paranoid)
     version = "+".join(f"{name}:{value}" if name else value for name, value in fingerprints)
     return Foreign(
         system="huggingface-datasets",
         version=version,
         file=str(path / ("dataset_dict.json" if "" not in parts else "state.json")),
-        size_bytes=sum(row[2] for row in rows),
-        files=len(rows),
+        size_bytes=found.snapshot.size_bytes,
+        files=found.snapshot.files,
+        content=found.digest[:_CONTENT_DIGITS],
     )
 
 

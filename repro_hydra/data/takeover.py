@@ -30,4 +30,8 @@ def taken_over(
     tracked = dvc.find_tracked(path)
     if tracked is not None and path.exists():
         return dvc.check(tracked, known, ask_dvc=not paranoid)
-    return annex.find_file(path, full=paranoid) or hub.find_snapshot(path, known) or hub.find_saved(path)
+    return (
+        annex.find_file(path, full=paranoid)
+        or hub.find_snapshot(path, known)
+        or hub.find_saved(path, cache=cache, paranoid=paranoid)
+    )

@@ -256,6 +256,15 @@ def test_what_datasets_saved_has_its_fingerprint(project: Path, cache: StatCache
     assert captured(project, "saved", cache)[0].version == "test:ftest+train:ftrain"
     record, _ = captured(project, "saved/train", cache)
     assert (record.system, record.version) == ("huggingface-datasets", "ftrain")
+    whole, _ = capture_data({"d": "saved"}, base=project, project=project, cache=cache)
+    (project / "saved/train/cache-1f.arrow").write_bytes(b"what a `map` leaves there")
+    assert changed_meanwhile(whole, base=project, cache=cache) == []
+    (project / "saved/train/data-00000-of-00001.arrow").write_bytes(
+        b"rowz"
+    )  # the fingerprint knows nothing of it
+    (finding,) = changed_meanwhile(whole, base=project, cache=cache)
+    assert finding.id == "data-changed-meanwhile:d"
+    assert f"expected {whole.datasets[0].digest}, as when" in finding.message
     (project / "saved/train/data-00000-of-00001.arrow").unlink()
     assert captured(project, "saved", cache)[1] == ["data-changed:d"]
     (project / "saved/train/state.json").write_text("{")
