@@ -1,0 +1,83 @@
+"""`repro_hydra.reproduce`, `compare`, `verify` and `validate_results`, as a notebook calls them."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from doors_project import load
+from laboratory import SCRIPT, Laboratory, edit
+
+import repro_hydra
+from repro_hydra.record.reproduction import Comparison, Reproduction, ResultsValidation, Verification
+from repro_hydra.record.store import RecordError
+from repro_hydra.reproduce.again import NotConfirmed
+
+
+def test_the_guide_s_pipeline(
+    lab: Laboratory, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A run is verified, reproduced and compared by its id, each with a typed answer and nothing printed."""
+    lab.holding(SCRIPT)
+    run = lab.original("seed=3")
+    lab.write("train.py", "raise SystemExit('edited since')\n")
+    monkeypatch.chdir(lab.top)
+    for name, value in lab.environment.items():
+        monkeypatch.setenv(name, value)
+
+    verified = repro_hydra.verify(str(run))
+    assert isinstance(verified, Verification)
+    assert verified.ok
+    again = repro_hydra.reproduce(load(run, "run")["run_id"][:8])
+    assert isinstance(again, Reproduction)
+    assert (again.verdict, again.missing, again.causes) == ("BITWISE", [], [])
+    assert again.compared.metrics == 3
+    assert again.reproduction is not None
+    compared = repro_hydra.compare(
+        run, again.reproduction, only=["metrics", "config", "code", "seed", "files"]
+    )
+    assert isinstance(compared, Comparison)
+    assert compared.same
+    edit(Path(again.reproduction) / ".repro/result.json", accuracy=0.0)
+    compared = repro_hydra.compare(run, again.reproduction, only=["metrics"])
+    assert [(item.area, item.key, item.b) for item in compared.differences] == [("metrics", "accuracy", 0.0)]
+    assert capfd.readouterr() == ("", "")
+
+    with pytest.raises(ValueError, match="only: expected some of"):
+        repro_hydra.compare(run, run, only=["colour"])
+    edit(run / ".repro/run.json", argv=["train.py", "seed=4"])
+    assert not repro_hydra.verify(run).ok
+    with pytest.raises(NotConfirmed):
+        repro_hydra.reproduce(run)
+    (run / ".repro/run.json").write_text("{")
+    with pytest.raises(RecordError):
+        repro_hydra.compare(run, again.reproduction)
+
+
+def test_results_are_validated_metric_by_metric() -> None:
+    """Errors by name, bits and tolerance apart, and what is missing on either side."""
+    expected = {
+        "loss": 0.5,
+        "acc": {"top1": 0.9, "top5": np.float32(0.1)},
+        "nan": math.nan,
+        "gone": 1.0,
+        "text": "a",
+    }
+    actual = {"loss": 0.5 * (1 + 1e-7), "acc": {"top1": 0.8, "top5": np.float32(0.1)}, "nan": math.nan, "text": "b",
+              "new": 2}  # fmt: skip
+    outcome = repro_hydra.validate_results(expected, actual, rtol=1e-5, atol=0.0)
+    assert isinstance(outcome, ResultsValidation)
+    rows = {row.name: row for row in outcome.metrics}
+    assert (rows["loss"].within, rows["loss"].equal_bits) == (True, False)
+    assert rows["loss"].rel_error == pytest.approx(1e-7)
+    assert (rows["acc.top1"].within, rows["acc.top1"].abs_error) == (False, pytest.approx(0.1))
+    assert rows["acc.top5"].equal_bits
+    assert rows["nan"].equal_bits
+    assert not rows["text"].within
+    assert (outcome.missing, outcome.unexpected, outcome.ok) == (["gone"], ["new"], False)
+    assert repro_hydra.validate_results({"loss": 0.5}, {"loss": 0.500001}).ok
+    assert not repro_hydra.validate_results({"loss": 0.5}, {"loss": 0.500001}, rtol=1e-9).ok
+    assert not repro_hydra.validate_results({"loss": 0.5}, {"loss": math.nan}).ok
+    assert repro_hydra.validate_results({}, {"loss": 1.0}).unexpected == ["loss"]
