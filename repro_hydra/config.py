@@ -227,6 +227,17 @@ class WandbConf:
 
 
 @dataclass
+class ToleranceConf:
+    """What `reproduce` calls near enough where bits differ, unless it is told otherwise."""
+
+    rtol: float = 1e-5
+    atol: float = 1e-8
+    """Within is ``|original - reproduced| <= atol + rtol * |original|``."""
+    metrics: Any = None
+    """Of single metrics, by name or pattern: ``{'*loss': {rtol: 0.001}}``. (Not typed: see `ReproConf.allow`.)"""
+
+
+@dataclass
 class ReproConf:
     """Everything at ``hydra.callbacks.repro``."""
 
@@ -246,6 +257,7 @@ class ReproConf:
     """Go on with the interrupted run in ``hydra.run.dir``, under its id; a new run where there is none."""
     wait: bool = True
     primary_metric: str | None = None
+    tolerance: ToleranceConf = field(default_factory=ToleranceConf)
     seed: SeedConf = field(default_factory=SeedConf)
     determinism: DeterminismConf = field(default_factory=DeterminismConf)
     environment: EnvironmentConf = field(default_factory=EnvironmentConf)

@@ -49,7 +49,7 @@ def _compare_job(before: Original, after: Original, ignore: Sequence[str]) -> tu
     differences: list[str] = []
     if before.run.status != after.run.status or _error(before) != _error(after):
         differences.append(f"status: {_end(before)} and {_end(after)}")
-    logged, rows = differing_logged(before.logged, after.logged, _BITS)
+    logged, rows = differing_logged(before.logged, after.logged, lambda _name: _BITS)
     differences += [f"{row.name}: {row.original} and {row.reproduced}" for row in rows]
     one, other = before.result or {}, after.result or {}
     names = list(dict.fromkeys([*one, *other]))

@@ -105,8 +105,22 @@ def reproduce_command(
             help="current: this environment, compared with the recorded one; rebuild: one made from the recorded pins.",
         ),
     ] = "current",
-    rtol: Annotated[float, typer.Option(metavar="X", min=0.0, help="Relative tolerance of a metric.")] = 1e-5,
-    atol: Annotated[float, typer.Option(metavar="Y", min=0.0, help="Absolute tolerance of a metric.")] = 1e-8,
+    rtol: Annotated[
+        float | None,
+        typer.Option(
+            metavar="X",
+            min=0.0,
+            help="Relative tolerance of every metric; by default what the run's config says, or 1e-5.",
+        ),
+    ] = None,
+    atol: Annotated[
+        float | None,
+        typer.Option(
+            metavar="Y",
+            min=0.0,
+            help="Absolute tolerance of every metric; by default what the run's config says, or 1e-8.",
+        ),
+    ] = None,
     jobs: Annotated[int, typer.Option(metavar="N", min=1, help="Jobs of a sweep at a time.")] = 1,
     yes: Annotated[
         bool, typer.Option("--yes", help="Run a record that nobody vouches for, without being asked.")

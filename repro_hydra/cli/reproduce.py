@@ -15,7 +15,6 @@ from repro_hydra.record.find import Located, resolve
 from repro_hydra.record.reproduction import MetricRow, Reproduction
 from repro_hydra.reproduce.again import NotConfirmed
 from repro_hydra.reproduce.exported import opened
-from repro_hydra.reproduce.results import Tolerance
 from repro_hydra.reproduce.sweeps import reproduce_located
 from repro_hydra.reproduce.verdict import Judgement
 from repro_hydra.reproduce.workshop import Asked
@@ -41,8 +40,8 @@ def run(
     reference: str,
     *,
     env: str,
-    rtol: float,
-    atol: float,
+    rtol: float | None,
+    atol: float | None,
     jobs: int,
     yes: bool,
     ignore: list[str],
@@ -55,7 +54,7 @@ def run(
     if shutil.which("git") is None:
         raise UserError("git: expected it on the PATH, found none: the run's code cannot be restored", NO)
     asked = Asked(
-        judgement=Judgement(tolerance=Tolerance(rtol, atol), ignore=tuple(ignore)),
+        judgement=Judgement(rtol=rtol, atol=atol, ignore=tuple(ignore)),
         environment="rebuild" if env == "rebuild" else "current",
         output=output,
         say=_say,

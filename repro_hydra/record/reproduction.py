@@ -156,5 +156,7 @@ class Reproduction(Part, frozen=True, kw_only=True):
     """Between the two runs' circumstances, whatever the verdict."""
     rtol: float = 0.0
     atol: float = 0.0
+    tolerances: dict[str, dict[str, float]] = {}
+    """``rtol`` and ``atol`` of the metrics that have their own."""
     jobs: list[Reproduction] = []
     """Of a sweep."""

@@ -12,6 +12,7 @@ from repro_hydra.record.store import RecordError, write_json
 from repro_hydra.reproduce.original import Original, read_original
 from repro_hydra.reproduce.prepared import Prepared
 from repro_hydra.reproduce.process import Ended
+from repro_hydra.reproduce.tolerances import tolerances_of
 from repro_hydra.reproduce.verdict import impossible, judge_reproduction
 from repro_hydra.reproduce.workshop import Asked, Workshop
 
@@ -37,12 +38,12 @@ def reproduce_run(run_dir: Path, workshop: Workshop) -> Reproduction:
     prepared = Prepared(original, workshop)
     missing = prepared.gather()
     if missing:
-        return impossible(original, str(run_dir), missing, **_tolerance(asked))
+        return impossible(original, str(run_dir), missing, **_tolerance(asked, original))
     if not workshop.confirm(prepared.command.shown(), prepared.trust):
         raise NotConfirmed(prepared.trust.reason)
     missing = prepared.set_up()
     if missing:
-        return impossible(original, str(run_dir), missing, **_tolerance(asked))
+        return impossible(original, str(run_dir), missing, **_tolerance(asked, original))
     new_dir = workshop.new_directory(original)
     ended = prepared.run(new_dir)
     outcome = _judged(prepared, new_dir, ended)
@@ -58,10 +59,14 @@ def _judged(prepared: Prepared, new_dir: Path, ended: Ended) -> Reproduction:
     except RecordError:
         said = ended.tail.strip()[-1500:] or "nothing"
         why = f"job: it ended with status {ended.status} and left no record. It said: {said}"
-        return _keep_dir(impossible(original, str(original.dir), [why], **_tolerance(asked)), new_dir)
+        return _keep_dir(
+            impossible(original, str(original.dir), [why], **_tolerance(asked, original)), new_dir
+        )
     lacking = _what_it_lacked(prepared, reproduced)
     if lacking:
-        return _keep_dir(impossible(original, str(original.dir), lacking, **_tolerance(asked)), new_dir)
+        return _keep_dir(
+            impossible(original, str(original.dir), lacking, **_tolerance(asked, original)), new_dir
+        )
     suspects = [
         Cause(
             area="data",
@@ -94,5 +99,6 @@ def _keep_dir(outcome: Reproduction, new_dir: Path) -> Reproduction:
     return msgspec.structs.replace(outcome, reproduction=str(new_dir))
 
 
-def _tolerance(asked: Asked) -> dict[str, float]:
-    return {"rtol": asked.judgement.tolerance.rtol, "atol": asked.judgement.tolerance.atol}
+def _tolerance(asked: Asked, original: Original) -> dict[str, float]:
+    usual = tolerances_of(original, asked.judgement.rtol, asked.judgement.atol).usual
+    return {"rtol": usual.rtol, "atol": usual.atol}

@@ -12,7 +12,6 @@ from repro_hydra.record.reproduction import Comparison, Reproduction, Verificati
 from repro_hydra.record.store import RecordError
 from repro_hydra.reproduce.differences import AREAS, compare_runs
 from repro_hydra.reproduce.original import read_original
-from repro_hydra.reproduce.results import DEFAULT_ATOL, DEFAULT_RTOL, Tolerance
 from repro_hydra.reproduce.results import validate_results as validate_results
 from repro_hydra.reproduce.sweeps import reproduce_located
 from repro_hydra.reproduce.verdict import Judgement
@@ -24,8 +23,8 @@ def reproduce(
     run: str | os.PathLike[str],
     *,
     env: Environment = "current",
-    rtol: float = DEFAULT_RTOL,
-    atol: float = DEFAULT_ATOL,
+    rtol: float | None = None,
+    atol: float | None = None,
     jobs: int = 1,
     ignore: Sequence[str] = (),
     output: str | os.PathLike[str] | None = None,
@@ -40,8 +39,9 @@ def reproduce(
     env : str
         ``current`` compares this environment with the recorded one and uses it; ``rebuild`` makes one from the
         recorded pins.
-    rtol, atol : float
-        Where bits differ: ``|original - reproduced| <= atol + rtol * |original|`` is within tolerance.
+    rtol, atol : float, optional
+        Where bits differ: ``|original - reproduced| <= atol + rtol * |original|`` is within tolerance. By default
+        what the run's config says (``hydra.callbacks.repro.tolerance``), metric by metric.
     jobs : int
         Jobs of a sweep at a time.
     ignore : sequence of str
@@ -59,7 +59,7 @@ def reproduce(
         No such run.
     """
     asked = Asked(
-        judgement=Judgement(tolerance=Tolerance(rtol, atol), ignore=tuple(ignore)),
+        judgement=Judgement(rtol=rtol, atol=atol, ignore=tuple(ignore)),
         environment=env,
         output=None if output is None else Path(output),
         confirm=lambda _command, _reason: trust,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -114,7 +114,7 @@ def _rel_error(a: float, b: float) -> float:
 def differing_logged(
     original: Sequence[Mapping[str, JSON]],
     reproduced: Sequence[Mapping[str, JSON]],
-    tolerance: Tolerance,
+    tolerance_of: Callable[[str], Tolerance],
     *,
     unfinished: bool = False,
 ) -> tuple[int, list[MetricRow]]:
@@ -122,6 +122,8 @@ def differing_logged(
 
     Parameters
     ----------
+    tolerance_of : callable
+        That of a metric.
     unfinished : bool
         The original was cut off: what the reproduction logged after it is no difference.
 
@@ -143,7 +145,7 @@ def differing_logged(
             if name == "time":
                 continue
             compared += name != "step"
-            row = row_of(f"{name} (step {step})", before.get(name), after.get(name), tolerance)
+            row = row_of(f"{name} (step {step})", before.get(name), after.get(name), tolerance_of(name))
             if not row.equal_bits and (name not in rows or (rows[name].within and not row.within)):
                 rows[name] = row
     return compared, list(rows.values())

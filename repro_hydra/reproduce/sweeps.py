@@ -46,7 +46,7 @@ def _reproduce_sweep(sweep_dir: Path, workshop: Workshop, n_jobs: int) -> Reprod
         )
         for job in never
     ]
-    return _of_all(sweep, sweep_dir, outcomes, workshop)
+    return _of_all(sweep, sweep_dir, outcomes)
 
 
 def job_directories_by_number(sweep_dir: Path, sweep: SweepRecord) -> list[tuple[int, Path]]:
@@ -54,16 +54,13 @@ def job_directories_by_number(sweep_dir: Path, sweep: SweepRecord) -> list[tuple
     return [(job.num, folder) for job, folder in job_directories(sweep_dir, sweep.jobs)]
 
 
-def _of_all(
-    sweep: SweepRecord, sweep_dir: Path, outcomes: Sequence[Reproduction], workshop: Workshop
-) -> Reproduction:
+def _of_all(sweep: SweepRecord, sweep_dir: Path, outcomes: Sequence[Reproduction]) -> Reproduction:
     if not outcomes:
         return impossible(None, str(sweep_dir), ["record: the sweep has no jobs"])
     verdict = max((outcome.verdict for outcome in outcomes), key=VERDICTS.index)
     counted = [(name, sum(outcome.verdict == name for outcome in outcomes)) for name in VERDICTS]
     told = ", ".join(f"{count} {name}" for name, count in counted if count)
     compared = [outcome.compared for outcome in outcomes]
-    tolerance = workshop.asked.judgement.tolerance
     return Reproduction(
         verdict=verdict,
         headline=f"{verdict}: {len(outcomes)} jobs, {told}",
@@ -84,7 +81,8 @@ def _of_all(
         causes=[cause for outcome in outcomes for cause in outcome.causes],
         metrics=[row for outcome in outcomes for row in outcome.metrics],
         missing=[text for outcome in outcomes for text in outcome.missing],
-        rtol=tolerance.rtol,
-        atol=tolerance.atol,
+        rtol=outcomes[0].rtol,
+        atol=outcomes[0].atol,
+        tolerances={name: own for outcome in outcomes for name, own in outcome.tolerances.items()},
         jobs=list(outcomes),
     )

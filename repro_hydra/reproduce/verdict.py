@@ -13,8 +13,9 @@ from repro_hydra.record.values import from_json_number
 from repro_hydra.reproduce.differences import circumstances, difference_of
 from repro_hydra.reproduce.original import Original
 from repro_hydra.reproduce.outputs import OutputsCompared, compare_outputs
-from repro_hydra.reproduce.results import Tolerance, differing_logged, row_of
+from repro_hydra.reproduce.results import differing_logged, row_of
 from repro_hydra.reproduce.siblings import sibling_results
+from repro_hydra.reproduce.tolerances import Tolerances, tolerances_of
 from repro_hydra.reproduce.trust import changed_since_manifest
 from repro_hydra.stats.intervals import prediction_interval
 
@@ -23,7 +24,10 @@ _MOST_DETAILS = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
-    tolerance: Tolerance
+    """How to judge: what was asked for now; None is what the run's own config says."""
+
+    rtol: float | None = None
+    atol: float | None = None
     ignore: Sequence[str] = ()
     confidence: float = 0.95
 
@@ -42,17 +46,18 @@ def judge_reproduction(
     suspects : sequence of Cause
         What was noticed on the way (data touched since, a damaged record), the likeliest first.
     """
+    tolerances = tolerances_of(original, asked.rtol, asked.atol)
     unfinished = original.run.status not in ("completed", "failed")
     rows = [
-        row_of(name, value, (reproduced.result or {}).get(name), asked.tolerance)
+        row_of(name, value, (reproduced.result or {}).get(name), tolerances.of(name))
         for name, value in (original.result or {}).items()
         if not _ignored(name, asked)
     ]
     only_new = [] if original.result is None else sorted({*(reproduced.result or {})} - {*original.result})
     logged, differing_rows = differing_logged(
-        original.logged, reproduced.logged, asked.tolerance, unfinished=unfinished
+        original.logged, reproduced.logged, tolerances.of, unfinished=unfinished
     )
-    outputs = compare_outputs(original, reproduced, asked.ignore, asked.tolerance, unfinished=unfinished)
+    outputs = compare_outputs(original, reproduced, asked.ignore, tolerances.usual, unfinished=unfinished)
     same_end, end_detail = _same_end(original, reproduced)
     compared = Compared(
         metrics=len(rows),
@@ -61,7 +66,9 @@ def judge_reproduction(
         logged_values=logged,
         errors=int(original.run.status == "failed"),
     )
-    verdict, note = _verdict(original, rows, only_new, differing_rows, outputs, same_end, compared, asked)
+    verdict, note = _verdict(
+        original, rows, only_new, differing_rows, outputs, same_end, compared, asked, tolerances
+    )
     differences = sorted(
         (item for item in circumstances(original, reproduced)), key=lambda item: (item.weight, item.key)
     )
@@ -87,8 +94,9 @@ def judge_reproduction(
         if compared.total
         else ["results: there was nothing to compare: no metric, no file, no error"],
         differences=[difference_of(item, rank) for rank, item in enumerate(differences, start=1)],
-        rtol=asked.tolerance.rtol,
-        atol=asked.tolerance.atol,
+        rtol=tolerances.usual.rtol,
+        atol=tolerances.usual.atol,
+        tolerances=tolerances.own_of(row.name for row in rows),
     )
 
 
@@ -116,6 +124,7 @@ def _verdict(
     same_end: bool,
     compared: Compared,
     asked: Judgement,
+    tolerances: Tolerances,
 ) -> tuple[Verdict, str]:
     if compared.total == 0:
         return "IMPOSSIBLE", "nothing to compare"
@@ -127,7 +136,7 @@ def _verdict(
     if all(row.within for row in every) and outputs.within:
         return (
             "WITHIN_TOLERANCE",
-            f", all within rtol={asked.tolerance.rtol:g}, atol={asked.tolerance.atol:g}",
+            f", all within {tolerances.shown(row.name for row in rows)}",
         )
     return _consistent(original, rows, asked)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from repro_hydra.code.frozen_tree import FrozenTree
 from repro_hydra.composed import select
-from repro_hydra.config import Mode, ReproConf
+from repro_hydra.config import Mode, ReproConf, ToleranceConf
 from repro_hydra.record.code import CodeRecord
 from repro_hydra.record.lock import EnvironmentLock
 from repro_hydra.record.schema import Finding
@@ -131,6 +132,7 @@ def options_from(given: Mapping[str, Any] | DictConfig) -> ReproConf:
     for name, tracker in options.tracking.items():
         if tracker is not None and not isinstance(tracker, dict):
             raise Misuse(f"{NODE}.tracking.{name}: expected a mapping of options, found {tracker!r}")
+    _check_tolerance(options.tolerance)
     options.data.datasets = _texts("data.datasets", options.data.datasets)
     return options
 
@@ -142,6 +144,22 @@ def _refuse_unknown(plain: Mapping[Any, Any], options: Any, where: str) -> None:
             raise Misuse(f"{where}.{key}: no such option. Expected one of {', '.join(known)}")
         if is_dataclass(known[key]) and isinstance(value, Mapping):
             _refuse_unknown(value, known[key], f"{where}.{key}")
+
+
+def _check_tolerance(tolerance: ToleranceConf) -> None:
+    own = {} if tolerance.metrics is None else tolerance.metrics
+    if not isinstance(own, dict):
+        raise Misuse(
+            f"{NODE}.tolerance.metrics: expected a mapping such as {{loss: {{rtol: 0.001}}}}, found {own!r}"
+        )
+    usual = {"rtol": tolerance.rtol, "atol": tolerance.atol}
+    for name, chosen in {"": usual, **own}.items():
+        where = f"{NODE}.tolerance{f'.metrics.{name}' if name else ''}"
+        if not isinstance(chosen, dict) or not chosen or not {"rtol", "atol"}.issuperset(chosen):
+            raise Misuse(f"{where}: expected rtol, atol or both, found {chosen!r}")
+        for key, value in chosen.items():
+            if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value < math.inf:
+                raise Misuse(f"{where}.{key}: expected a number of 0 or more, found {value!r}")
 
 
 def _texts(name: str, value: Any) -> dict[str, str]:
