@@ -204,12 +204,14 @@ def test_one_more_seed_of_the_sweep_is_consistent(lab: Laboratory) -> None:
 # --- records from strangers ------------------------------------------------------------------------------
 
 
-def test_a_record_that_was_changed_is_asked_about(shared: Laboratory, run: Path) -> None:
+def test_a_record_that_was_changed_is_asked_about(shared: Laboratory, run: Path, tmp_path: Path) -> None:
     """The command is shown; without a terminal nothing is run. ``--yes`` runs it."""
     edit(record(run, "run.json"), argv=["train.py", "+repro=strict", "seed=8"])
-    ended = shared.repro("reproduce", str(run)).refused(2, "seed=8", "--yes", "changed since")
+    ended = shared.repro("reproduce", str(run), "--output", str(tmp_path / "new")).refused(
+        2, "seed=8", "--yes", "changed since"
+    )
     assert ended.out == ""
-    assert not (shared.top / "reproductions").exists()
+    assert not (tmp_path / "new").exists()
     assert shared.repro("reproduce", str(run), "--yes").code in (0, 1)
 
 
