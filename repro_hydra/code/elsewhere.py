@@ -11,7 +11,7 @@ import msgspec
 from repro_hydra.code.facts import NoRepositoryError, locate
 from repro_hydra.code.findings import folder_in_no_repository
 from repro_hydra.code.git import Git, GitError, GitUnavailableError
-from repro_hydra.code.inspection import CodeState
+from repro_hydra.code.state import CodeState
 from repro_hydra.record.schema import Finding
 
 Look = Callable[[Path], CodeState]

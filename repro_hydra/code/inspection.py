@@ -17,6 +17,7 @@ from repro_hydra.code.admit import is_environment_file, refusal
 from repro_hydra.code.facts import FactsQuery, Location, NoRepositoryError, locate
 from repro_hydra.code.git import GitError, GitUnavailableError, join, shown
 from repro_hydra.code.scratch import IndexListing, Scratch
+from repro_hydra.code.state import CodeState
 from repro_hydra.code.status import STATUS_COMMAND, Change, parse_status
 from repro_hydra.code.untracked import find_untracked
 from repro_hydra.record.code import CodeRecord, PatchFile, Submodule
@@ -26,24 +27,6 @@ MAX_FILES_IN_A_FOLDER = 10_000
 """An untracked folder with more files is data; it is named as a whole."""
 _NAMED_ONE_BY_ONE = 10
 """Of the files in one untracked folder that may not be captured; more are named together."""
-
-
-@dataclass(frozen=True, slots=True)
-class CodeState:
-    """The code as it was when it was looked at; plain data, so it can wait, and travel."""
-
-    record: CodeRecord
-    patch: bytes = b""
-    findings: tuple[Finding, ...] = ()
-    top: Path | None = None
-    base_tree: str | None = None
-    """The tree of `record.commit`, or the empty one."""
-    pack: bytes = b""
-    """The objects that the repository lacks for `record.tree`."""
-    epoch_s: int = 0
-    """When `record.commit` was made."""
-    others: tuple[CodeState, ...] = ()
-    """The other repositories that code may be imported from."""
 
 
 def inspect_code(

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import msgspec
 
 from repro_hydra.code.git import Git, GitError, GitUnavailableError
-from repro_hydra.code.inspection import CodeState
+from repro_hydra.code.state import CodeState
 from repro_hydra.record.code import CodeRecord
 
 REF_PREFIX = "refs/repro/"

@@ -27,10 +27,11 @@ from repro_hydra.launcher.freezing import freeze_sweep, not_frozen, release_swee
 from repro_hydra.launcher.frozen import FrozenConfigLoader
 from repro_hydra.launcher.frozen_sources import read_configs_from
 from repro_hydra.launcher.hosts import this_host
+from repro_hydra.launcher.isolated_task import IsolatedTask
 from repro_hydra.launcher.last_out import leave_to_jobs
 from repro_hydra.launcher.planning import Planner
 from repro_hydra.launcher.sweep_ledger import SweepLedger
-from repro_hydra.launcher.task import IsolatedTask, JobStart, RecordedTask, required_at_start
+from repro_hydra.launcher.task import JobStart, RecordedTask, required_at_start
 from repro_hydra.launcher.watched import WatchedLauncher, WatchedSweeper
 from repro_hydra.program import NoProgram, Program
 from repro_hydra.record.code import CodeRecord

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
@@ -13,21 +13,38 @@ from omegaconf import DictConfig
 from repro_hydra.launcher.detached import SLURM
 from repro_hydra.launcher.frozen import FrozenConfigLoader
 from repro_hydra.launcher.submitted import Submissions
-from repro_hydra.repeats.plain import BadRepeats
+from repro_hydra.launcher.sweep_ledger import SweepLedger
+from repro_hydra.repeats.plain import BadRepeats, PlainRepeats
 from repro_hydra.session.ending import terminating
 from repro_hydra.session.findings import Misuse, Refused
 from repro_hydra.session.say import say
 
-if TYPE_CHECKING:
-    from repro_hydra.launcher.door import SweepDoor
-
 SUBMITIT = (SLURM, "hydra_plugins.hydra_submitit_launcher.submitit_launcher.LocalLauncher")
+
+
+class Door(Protocol):
+    """What the sweep's door is told, and asked for."""
+
+    ledger: SweepLedger
+
+    @property
+    def waits(self) -> bool: ...
+    def repeats_for(self, config: DictConfig) -> PlainRepeats | None: ...
+    def plan_jobs(
+        self,
+        loader: FrozenConfigLoader,
+        config: DictConfig,
+        job_overrides: Sequence[Sequence[str]],
+        numbers: Sequence[int],
+    ) -> None: ...
+    def undo(self) -> None: ...
+    def close(self) -> None: ...
 
 
 class WatchedSweeper:
     """The user's sweeper, with an end that is noticed also when jobs failed."""
 
-    def __init__(self, inner: Any, door: SweepDoor) -> None:
+    def __init__(self, inner: Any, door: Door) -> None:
         self.inner = inner
         self._door = door
 
@@ -49,7 +66,7 @@ class WatchedSweeper:
 class WatchedLauncher(Launcher):
     """The launcher that the sweeper sees: plans each batch, and notes what came of it."""
 
-    def __init__(self, inner: Any, door: SweepDoor, loader: FrozenConfigLoader, config: DictConfig) -> None:
+    def __init__(self, inner: Any, door: Door, loader: FrozenConfigLoader, config: DictConfig) -> None:
         self.inner = inner
         self._door = door
         self._loader = loader
