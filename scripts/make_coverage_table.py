@@ -1,6 +1,6 @@
 """Simulate how often each interval covers, and write the table of ``docs/statistics.md``.
 
-python scripts/make_coverage_table.py               # simulate and write it: some minutes
+python scripts/make_coverage_table.py               # simulate and write it: seven minutes of one core
 python scripts/make_coverage_table.py --print       # simulate and print it
 
 Every number comes from the package's own functions, called once a simulated sweep, on seeds of its own: the same
@@ -14,6 +14,7 @@ import math
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from functools import cached_property
 from pathlib import Path
 
@@ -215,8 +216,8 @@ def sweeps_of(method: Method) -> int:
     return SWEEPS_OF_THE_SLOW if method.slow else SWEEPS
 
 
-def table(say: Callable[[str], None]) -> str:
-    """The table as Markdown."""
+def table(say: Callable[[str], None], made_on: str) -> str:
+    """The table as Markdown, with the day that it was made on."""
     heads = [f"{shape.name} {n}" for shape in SHAPES for n in SIZES]
     lines = [f"| interval, 95 % said | holds | {' | '.join(heads)} |", f"|---|---|{'--:|' * len(heads)}"]
     for method in METHODS:
@@ -227,7 +228,8 @@ def table(say: Callable[[str], None]) -> str:
     lines += [
         "",
         f"{SWEEPS} simulated sweeps an entry (standard error {error / math.sqrt(SWEEPS):.3f} near 0.95), "
-        f"{SWEEPS_OF_THE_SLOW} for the slow ones ({error / math.sqrt(SWEEPS_OF_THE_SLOW):.3f}).",
+        f"{SWEEPS_OF_THE_SLOW} for the slow ones ({error / math.sqrt(SWEEPS_OF_THE_SLOW):.3f}). "
+        f"Made on {made_on}, whole.",
     ]
     return "\n".join(lines)
 
@@ -258,7 +260,8 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--print", action="store_true", help="print the table instead of writing it")
     options = parser.parse_args(arguments)
-    made = table(lambda line: print(line, file=sys.stderr, flush=True))
+    today = datetime.now(timezone.utc).date().isoformat()
+    made = table(lambda line: print(line, file=sys.stderr, flush=True), today)
     if options.print:
         print(made)
         return 0

@@ -158,15 +158,19 @@ class Difference:
         return [of_base if decision is None else decision for decision in decisions]
 
     def _decide(self, item: Repeats, base: Repeats, level: float) -> Decision:
+        from repro_hydra.stats.sample import is_rounding
         from repro_hydra.stats.sequence import t_sequence
 
         early = _before_the_pilot(item, self.limits) or _before_the_pilot(base, self.limits)
         if early is not None:
             return early
         shared = [seed for seed in sorted(item.values) if seed in base.values]
-        interval = t_sequence(
-            [item.values[seed] - base.values[seed] for seed in shared], confidence=level, effect=self.effect
-        )
+        differences = [item.values[seed] - base.values[seed] for seed in shared]
+        values = [one.values[seed] for one in (item, base) for seed in shared]
+        if len(shared) > 1 and is_rounding(max(differences) - min(differences), values):
+            same = f"all {len(shared)} differences from the baseline are the same ({differences[0]:.3g})"
+            return Decision(done=True, reason=f"{same}: without a spread no test tells them from chance")
+        interval = t_sequence(differences, confidence=level, effect=self.effect)
         low, high = interval.low, interval.high
         if low is not None and high is not None:
             if low > 0.0 or high < 0.0:

@@ -194,6 +194,15 @@ def test_difference_by_the_rule_itself() -> None:
     assert items[1].tried < 50
 
 
+def test_differences_without_a_spread_end_with_the_pilot() -> None:
+    """A seed that moves both alike tells nothing about chance, and forty-five more would not either."""
+    base = np.random.default_rng(9).normal(size=60)
+    rule = Difference(limits=Limits(initial=5, max_seeds=50))
+    decisions, items = run(rule, [iter(base), iter(base + 0.02)])
+    assert decisions[1].reason.startswith("all 5 differences from the baseline are the same (0.02)")
+    assert (decisions[1].low, items[1].tried, items[0].tried) == (None, 5, 5)
+
+
 # ---------------------------------------------------------------------- what goes wrong
 
 
