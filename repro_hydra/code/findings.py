@@ -113,6 +113,16 @@ def not_bundled(top: str, reason: str) -> Finding:
     )
 
 
+def contents_of_lfs(paths: Sequence[str]) -> Finding:
+    some = ", ".join(paths[:3]) + (", …" if len(paths) > 3 else "")
+    return Finding(
+        id="lfs-content-here-only",
+        severity="harmless",
+        message=f"code: {some}: expected the content in the snapshot, found Git LFS, which keeps it in this repository "
+        "beside git: the run can be reproduced here, and elsewhere once it is committed and pushed",
+    )
+
+
 CODE_CHANGED = "code-changed-meanwhile:"
 
 

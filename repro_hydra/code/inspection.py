@@ -150,6 +150,8 @@ class _Inspection:
         tree = self.scratch.write_tree() if self.add or self.remove or self.reset or status.changes else base
         patch, differing = self.scratch.diff(base, tree, self.max_patch_bytes) if tree != base else (b"", [])
 
+        self._name_contents_of_lfs(differing)
+
         untracked_files = sorted(({*differing} & untracked) | (self.refused.keys() - tracked_refused))
         dirty_files = sorted(({*differing} - untracked) | tracked_refused)
         submodules = self._submodules(listing, status.changes)
@@ -276,6 +278,17 @@ class _Inspection:
         elif differing:
             self.findings.append(found_that.dirty([shown(path) for path in differing], record.commit))
         return msgspec.structs.replace(record, not_captured=not_captured, patch=file)
+
+    def _name_contents_of_lfs(self, differing: Sequence[bytes]) -> None:
+        """Of what was edited or is new, what the snapshot holds by a pointer alone."""
+        present = [path for path in differing if path not in self.remove]
+        if not present:
+            return
+        names = b"".join(path + b"\0" for path in present)
+        answers = self.scratch.git.run("check-attr", "-z", "--stdin", "filter", data=names).split(b"\0")
+        kept = [path for path, value in zip(answers[::3], answers[2::3], strict=False) if value == b"lfs"]
+        if kept and self.scratch.git.ask("config", "--get-regexp", r"^filter\.lfs\.(clean|process)$")[0] == 0:
+            self.findings.append(found_that.contents_of_lfs([shown(path) for path in kept]))
 
     def _check_script(self, script: Path, listing: IndexListing, untracked: set[bytes]) -> None:
         resolved = script.resolve()

@@ -38,7 +38,11 @@ def test_the_code_has_the_contents_wherever_it_is_put(lfs: Repository, tmp_path:
     """In the snapshot pointers; in a sweep's copy and a reproduction's tree the contents, though reverted since."""
     here = contents(lfs.top)
     state = lfs.inspect()
-    assert (state.findings[0].severity, len(state.findings)) == ("harmless", 1)  # dirty, and captured
+    assert [(f.id, f.severity) for f in state.findings] == [
+        ("lfs-content-here-only", "harmless"),
+        ("dirty", "harmless"),
+    ]
+    assert "edited.bin, new.bin: " in state.findings[0].message  # and not the one that is committed
     record = snapshot_code(state)
     assert b"oid sha256:" in lfs.git_bytes("show", f"{record.snapshot}:new.bin")
     assert contents(Path(frozen_copy(lfs, tmp_path / "frozen").tree)) == here
