@@ -11,7 +11,9 @@ from typing import Any
 
 import msgspec
 import pytest
+from typer.testing import CliRunner
 
+from repro_hydra.cli.app import command_line
 from repro_hydra.environment import capture_environment, list_distributions
 from repro_hydra.environment.in_use import InUse
 from repro_hydra.environment.locked import locked_differences
@@ -174,6 +176,18 @@ def run(top: Path, *command: str, status: int = 0) -> str:
     return done.stdout + done.stderr
 
 
+def ours(top: Path, *arguments: str, status: int = 0) -> str:
+    """``repro-hydra …`` within this process, which saves the start of another."""
+    with pytest.MonkeyPatch.context() as there:
+        there.chdir(top)
+        there.setenv("HOME", str(top.parent))
+        there.setenv("XDG_STATE_HOME", str(top.parent / "state"))
+        done = CliRunner().invoke(command_line(), list(arguments))
+    assert done.exit_code == status, done.output
+    assert done.exception is None or isinstance(done.exception, SystemExit)
+    return done.output
+
+
 def train(top: Path, *arguments: str, status: int = 0) -> str:
     return run(top, sys.executable, "train.py", *arguments, status=status)
 
@@ -227,7 +241,7 @@ def test_strict_holds_a_run_against_the_project_s_lock(project: Path) -> None:
     assert json.loads(command)[:3] == ["python", "train.py", "+repro=strict"]
 
     export = ("env", "export", "--format", "dockerfile", "--from", str(record.parent))
-    said = run(project, sys.executable, "-m", "repro_hydra", *export)
+    said = ours(project, *export)
     assert 'CMD ["python", "train.py", "+repro=strict", ' in said
 
     file = project / "repro-lock.json"
@@ -280,14 +294,14 @@ def test_setup_replaces_no_file_of_the_user_s(project: Path) -> None:
     folder = project / "own"
     folder.mkdir()
     (folder / "Dockerfile").write_text("FROM scratch\n")
-    setup = (sys.executable, "-m", "repro_hydra", "env", "setup", "--folder", "own")
-    said = run(project, *setup, status=1)
+    setup = ("env", "setup", "--folder", "own")
+    said = ours(project, *setup, status=1)
     assert "own/Dockerfile" in said
     assert sorted(path.name for path in folder.iterdir()) == ["Dockerfile"]
     assert not (project / "repro-lock.json").exists()
-    run(project, *setup, "--force")
+    ours(project, *setup, "--force")
     assert "made by repro-hydra" in (folder / "Dockerfile").read_text()
-    run(project, *setup)  # what it wrote itself it replaces
+    ours(project, *setup)  # what it wrote itself it replaces
     (project / "repro-lock.json").unlink()
 
 
