@@ -11,14 +11,12 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from repro_hydra.audit import numpy_hooks, torch_hooks
+from repro_hydra.audit.book import AuditBook
 from repro_hydra.imports import is_imported
 from repro_hydra.sites import Site, shorten, users_modules
-
-if TYPE_CHECKING:
-    from repro_hydra.audit.watch import SeedingAudit
 
 # Most files have no such line, and are not parsed for one.
 _SUSPICIOUS = re.compile(
@@ -30,7 +28,7 @@ _SUSPICIOUS = re.compile(
 _SEEDS = re.compile(r"\bseed\w*\s*\(\s*[^)\s]")
 
 
-def look(audit: SeedingAudit) -> None:
+def look(audit: AuditBook) -> None:
     """Report what the user's top-level code did without a seed, or drew before its seed was set."""
     consumed = _consumed()
     makers = _makers()
@@ -50,7 +48,7 @@ def look(audit: SeedingAudit) -> None:
                     _report_draw(audit, library, site)
 
 
-def _judge(audit: SeedingAudit, call: ast.Call, function: Any, site: Site, makers: dict[int, str]) -> None:
+def _judge(audit: AuditBook, call: ast.Call, function: Any, site: Site, makers: dict[int, str]) -> None:
     name = makers.get(id(function))
     if name is None:
         return
@@ -61,7 +59,7 @@ def _judge(audit: SeedingAudit, call: ast.Call, function: Any, site: Site, maker
         audit.unseeded(name, site)
 
 
-def _report_draw(audit: SeedingAudit, library: str, site: Site) -> None:
+def _report_draw(audit: AuditBook, library: str, site: Site) -> None:
     audit.add(
         f"drawn-before-seeding:{library}@{site}",
         "may_change_bits",

@@ -17,13 +17,11 @@ import sys
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from repro_hydra.audit.book import AuditBook
 from repro_hydra.imports import is_imported
 from repro_hydra.sites import Site, shorten, users_modules
-
-if TYPE_CHECKING:
-    from repro_hydra.audit.watch import SeedingAudit
 
 _LONGEST = 2000
 """Bytes of a message: one write to a pipe is whole up to 4096."""
@@ -39,7 +37,7 @@ _MOST_TWISTS = 2000
 class CopiedGenerators:
     """Told of by children, asked by the audit at its end."""
 
-    def __init__(self, audit: SeedingAudit) -> None:
+    def __init__(self, audit: AuditBook) -> None:
         self._audit = audit
         self._pipe: tuple[int, int] | None = None
 

@@ -11,22 +11,18 @@ import os
 import sys
 from functools import wraps
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from repro_hydra.audit.book import AuditBook, caller_of_hook
 from repro_hydra.patches import Patches
-
-if TYPE_CHECKING:
-    from repro_hydra.audit.watch import SeedingAudit
 
 _SPACE = os.path.join("spaces", "space.py")  # noqa: PTH118 (held against the names of frames)
 _COPIES = os.path.join("vector", "utils", "space_utils.py")  # noqa: PTH118
 _SEEDED = "_repro_hydra_seeded"
 
 
-def watch_generators(audit: SeedingAudit, patches: Patches) -> None:
+def watch_generators(audit: AuditBook, patches: Patches) -> None:
     """What makes the generators of this process."""
-    from repro_hydra.audit.watch import caller_of_hook
-
     seeding: Any = sys.modules["gymnasium.utils.seeding"]
     original = seeding.np_random
     unseeded: set[int] = set()
@@ -45,10 +41,8 @@ def watch_generators(audit: SeedingAudit, patches: Patches) -> None:
     audit.when_imported("gymnasium.spaces.space", lambda: _watch_spaces(audit, patches, unseeded))
 
 
-def _watch_spaces(audit: SeedingAudit, patches: Patches, unseeded: set[int]) -> None:
+def _watch_spaces(audit: AuditBook, patches: Patches, unseeded: set[int]) -> None:
     """A space is asked for its generator at each draw; a vector of environments copies it from the single one's."""
-    from repro_hydra.audit.watch import caller_of_hook
-
     space: Any = sys.modules["gymnasium.spaces.space"].Space
     ask = space.np_random.fget
 
@@ -64,16 +58,14 @@ def _watch_spaces(audit: SeedingAudit, patches: Patches, unseeded: set[int]) -> 
     patches.attribute(space, "np_random", property(np_random, doc=space.np_random.__doc__))
 
 
-def _accuse(audit: SeedingAudit, frame: FrameType, owner: Any) -> None:
+def _accuse(audit: AuditBook, frame: FrameType, owner: Any) -> None:
     site = audit.nearest(frame)
     if site is not None:
         audit.unseeded(f"gymnasium.{_what(owner)}", site)
 
 
-def watch_vectors(audit: SeedingAudit, patches: Patches) -> None:
+def watch_vectors(audit: AuditBook, patches: Patches) -> None:
     """Environments in processes of their own, whose generators nobody here sees: their reset is."""
-    from repro_hydra.audit.watch import caller_of_hook
-
     vector: Any = sys.modules["gymnasium.vector.async_vector_env"].AsyncVectorEnv
     original = vector.reset
 

@@ -9,17 +9,15 @@ from __future__ import annotations
 
 import sys
 from functools import wraps
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from repro_hydra.audit.book import AuditBook, caller_of_hook
 from repro_hydra.patches import Patches
-
-if TYPE_CHECKING:
-    from repro_hydra.audit.watch import SeedingAudit
 
 _MAKE_KEYS = ("key", "PRNGKey")
 
 
-def install(audit: SeedingAudit, patches: Patches) -> None:
+def install(audit: AuditBook, patches: Patches) -> None:
     """Replace what is looked at: flax and others ask for keys by the same two functions."""
     random: Any = sys.modules["jax.random"]
     for name in _MAKE_KEYS:
@@ -33,9 +31,7 @@ def install(audit: SeedingAudit, patches: Patches) -> None:
         patches.everywhere(random, name, hook)
 
 
-def _looked_at(original: Any, what: str, audit: SeedingAudit) -> Any:
-    from repro_hydra.audit.watch import caller_of_hook
-
+def _looked_at(original: Any, what: str, audit: AuditBook) -> Any:
     @wraps(original)
     def make_key(*given: Any, **named: Any) -> Any:
         if not audit.sleeping():

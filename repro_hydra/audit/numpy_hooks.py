@@ -10,21 +10,17 @@ from __future__ import annotations
 import re
 import sys
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from repro_hydra.audit.book import AuditBook, caller_of_hook
 from repro_hydra.audit.origin import text_of_call
 from repro_hydra.patches import Patches
-
-if TYPE_CHECKING:
-    from repro_hydra.audit.watch import SeedingAudit
 
 _NAMES = re.compile(r"\b(default_rng|SeedSequence|PCG64DXSM|PCG64|Philox|SFC64|MT19937|RandomState)\s*\(")
 
 
-def install(audit: SeedingAudit, patches: Patches) -> None:
+def install(audit: AuditBook, patches: Patches) -> None:
     """Replace what is looked at."""
-    from repro_hydra.audit.watch import caller_of_hook
-
     random: Any = sys.modules["numpy.random"]
     bits: Any = sys.modules["numpy.random.bit_generator"]
     mtrand: Any = sys.modules["numpy.random.mtrand"]

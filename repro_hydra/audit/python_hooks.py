@@ -9,26 +9,22 @@ from __future__ import annotations
 import os
 import random
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from repro_hydra.audit.book import AuditBook, caller_of_hook
 from repro_hydra.patches import Patches
-
-if TYPE_CHECKING:
-    from repro_hydra.audit.watch import SeedingAudit
 
 _FOR_OTHERS = (f"{os.sep}random.py", f"{os.sep}secrets.py", f"{os.sep}uuid.py")
 """Files of the standard library that act for whoever calls them."""
 
 
-def install(audit: SeedingAudit, patches: Patches) -> None:
+def install(audit: AuditBook, patches: Patches) -> None:
     """Replace what is looked at."""
     _watch_random(audit, patches)
     _watch_system(audit, patches)
 
 
-def _watch_random(audit: SeedingAudit, patches: Patches) -> None:
-    from repro_hydra.audit.watch import caller_of_hook
-
+def _watch_random(audit: AuditBook, patches: Patches) -> None:
     original_seed, original_setstate = random.Random.seed, random.Random.setstate
     shared: Any = random._inst
     seeded: set[int] = set()
@@ -65,9 +61,7 @@ def _watch_random(audit: SeedingAudit, patches: Patches) -> None:
     patches.everywhere(random, "seed", seed_shared)
 
 
-def _watch_system(audit: SeedingAudit, patches: Patches) -> None:
-    from repro_hydra.audit.watch import caller_of_hook
-
+def _watch_system(audit: AuditBook, patches: Patches) -> None:
     original = os.urandom
 
     def urandom(size: int, /) -> bytes:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import sys
 from functools import wraps
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from repro_hydra.audit.book import AuditBook, caller_of_hook
 from repro_hydra.patches import Patches
-
-if TYPE_CHECKING:
-    from repro_hydra.audit.watch import SeedingAudit
 
 
 def watch_seeding(
-    owner: Any, name: str, library: str, audit: SeedingAudit, patches: Patches, *, valued: bool = True
+    owner: Any, name: str, library: str, audit: AuditBook, patches: Patches, *, valued: bool = True
 ) -> None:
     """Have ``owner.name(seed)`` looked at: where `owner` has it, and in the module that defines it.
 
@@ -22,8 +20,6 @@ def watch_seeding(
     valued : bool
         Whether it takes the seed; without, it asks the system for one.
     """
-    from repro_hydra.audit.watch import caller_of_hook
-
     original = getattr(owner, name)
 
     @wraps(original)

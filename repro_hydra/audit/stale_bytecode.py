@@ -11,17 +11,14 @@ import os
 import sys
 from pathlib import Path
 from types import CodeType, ModuleType
-from typing import TYPE_CHECKING
 
+from repro_hydra.audit.book import AuditBook
 from repro_hydra.sites import Site, shorten, users_modules
-
-if TYPE_CHECKING:
-    from repro_hydra.audit.watch import SeedingAudit
 
 _HEADER_BYTES = 16  # PEP 552
 
 
-def look(audit: SeedingAudit) -> None:
+def look(audit: AuditBook) -> None:
     """Report the user's modules whose byte code on disk, which was loaded, is another than their source gives."""
     for filename, module in users_modules():
         if _is_stale(filename, module):

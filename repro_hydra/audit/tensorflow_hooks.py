@@ -8,18 +8,16 @@ no hook: with the determinism of operators enabled, as strict has it, TensorFlow
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from repro_hydra.audit.book import AuditBook
 from repro_hydra.audit.seeding_hooks import watch_seeding
 from repro_hydra.patches import Patches
-
-if TYPE_CHECKING:
-    from repro_hydra.audit.watch import SeedingAudit
 
 _HOME = "tensorflow.python.framework.random_seed"
 
 
-def install(audit: SeedingAudit, patches: Patches) -> None:
+def install(audit: AuditBook, patches: Patches) -> None:
     """Replace what is looked at: ``tf.random.set_seed``, and what ``tf.compat.v1.set_random_seed`` is."""
     watch_seeding(sys.modules["tensorflow"].random, "set_seed", "tensorflow", audit, patches)
     home: Any = sys.modules.get(_HOME)

@@ -7,18 +7,16 @@ is written in C and cannot be changed: a class with the same instances stands in
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from repro_hydra.audit.book import AuditBook, caller_of_hook
 from repro_hydra.audit.seeding_hooks import watch_seeding
 from repro_hydra.patches import Patches
-
-if TYPE_CHECKING:
-    from repro_hydra.audit.watch import SeedingAudit
 
 DEFAULT_SEED = 67280421310721  # c10/core/GeneratorImpl.h, default_rng_seed_val
 
 
-def install(audit: SeedingAudit, patches: Patches) -> None:
+def install(audit: AuditBook, patches: Patches) -> None:
     """Replace what is looked at."""
     torch: Any = sys.modules["torch"]
     _watch_generators(torch, audit, patches)
@@ -31,9 +29,7 @@ def install(audit: SeedingAudit, patches: Patches) -> None:
     watch_seeding(torch, "seed", "torch", audit, patches, valued=False)
 
 
-def _watch_generators(torch: Any, audit: SeedingAudit, patches: Patches) -> None:
-    from repro_hydra.audit.watch import caller_of_hook
-
+def _watch_generators(torch: Any, audit: AuditBook, patches: Patches) -> None:
     real = torch.Generator
 
     class Meta(type(real)):  # type: ignore[misc]  # a metaclass that only torch knows

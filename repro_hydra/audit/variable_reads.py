@@ -9,23 +9,19 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from repro_hydra.audit.book import AuditBook, caller_of_hook
 from repro_hydra.patches import Patches
 from repro_hydra.sites import callers, is_users, site_of
-
-if TYPE_CHECKING:
-    from repro_hydra.audit.watch import SeedingAudit
 
 IsUnrecorded = Callable[[str, str], bool]
 """Whether a variable of this name and value is an input that the record does not hold."""
 _FOR_OTHERS = (f"{os.sep}os.py", "<frozen os>", f"{os.sep}_collections_abc.py", "<frozen _collections_abc>")
 
 
-def install(audit: SeedingAudit, patches: Patches, is_unrecorded: IsUnrecorded) -> None:
+def install(audit: AuditBook, patches: Patches, is_unrecorded: IsUnrecorded) -> None:
     """Replace how ``os.environ`` answers; ``os.getenv`` and ``.get`` go through the same."""
-    from repro_hydra.audit.watch import caller_of_hook
-
     kind: Any = type(os.environ)
     get, iterate = kind.__getitem__, kind.__iter__
     settled: set[str] = set()
