@@ -182,6 +182,7 @@ class Prepared:
             job_num=run.sweep.job_num if run.sweep is not None else None,
             secrets=self.command.secrets,
             replaced=[str(top) for top in self.trees],
+            scratch=str(self.workshop.scratch),
         )
         spec = self.workshop.scratch / f"{run.run_id}.json"
         write_json(spec, told)

@@ -35,16 +35,25 @@ def import_folders(environ: Mapping[str, str]) -> dict[Path, str]:
     return found
 
 
-def no_longer_imported(trees: Iterable[Path]) -> None:
+def no_longer_imported(trees: Iterable[str], *, but: str | None = None) -> None:
     """Take out of this process what leads into `trees`: entries of ``sys.path``, and editable installs.
 
     What was imported before stays. An environment inside of such a tree stays too, and so does this package.
+
+    Parameters
+    ----------
+    trees : iterable of str
+    but : str, optional
+        A folder whose modules are imported on, wherever it lies.
     """
     real = [os.path.realpath(tree) for tree in trees]
+    kept = None if but is None else os.path.realpath(but)
 
     def leads_there(place: str) -> bool:
         folder = Path(os.path.realpath(place))
-        return not _stays(folder) and any(folder.is_relative_to(tree) for tree in real)
+        if _stays(folder) or (kept is not None and folder.is_relative_to(kept)):
+            return False
+        return any(folder.is_relative_to(tree) for tree in real)
 
     sys.path[:] = [entry for entry in sys.path if not entry or not leads_there(entry)]
     for mapping in _finders():

@@ -49,6 +49,8 @@ class Recorded(msgspec.Struct, frozen=True, kw_only=True):
     """Dotted key to the environment variable that holds what the record must not."""
     replaced: list[str] = []
     """Work trees whose code the process has in scratch trees: nothing is imported from them as they are now."""
+    scratch: str | None = None
+    """The folder of the scratch trees, which may lie in one of those."""
 
 
 def asked_for(environ: Mapping[str, str]) -> Recorded | None:
@@ -75,7 +77,7 @@ def take(environ: MutableMapping[str, str]) -> Recorded | None:
     found = asked_for(environ)
     environ.pop(VARIABLE, None)
     if found is not None:
-        no_longer_imported(map(Path, found.replaced))
+        no_longer_imported(found.replaced, but=found.scratch)
     return found
 
 

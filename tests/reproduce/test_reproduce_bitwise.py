@@ -173,14 +173,20 @@ def test_a_script_in_a_subfolder(lab: Laboratory, started_in: str) -> None:
 def test_code_in_a_src_folder_on_the_python_path(lab: Laboratory) -> None:
     """PYTHONPATH names the user's work tree, where the code has changed: the recorded code is imported."""
     lab.write("src/mylib.py", "FACTOR = 2.0\n")
+    lab.write("src/late.py", "")
     lab.holding(
-        SCRIPT.replace("import hydra\n", "import hydra\nimport mylib\n", 1).replace(
-            "* cfg.lr", "* mylib.FACTOR"
-        )
+        SCRIPT.replace("import hydra\n", "import hydra\nimport mylib\n", 1)
+        .replace("* cfg.lr", "* mylib.FACTOR")
+        .replace("    return {", "    import late\n    return {")
     )
     path = str(lab.top / "src")
     run = lab.original(PYTHONPATH=path)
     lab.write("src/mylib.py", "FACTOR = 3.0\n")
+    lab.write("src/late.py", "raise SystemExit('edited since')\n")
+    lab.bitwise(run, PYTHONPATH=path)
+    inside = lab.top / "outputs/tmp"  # the scratch folder may lie in the very tree that is left out
+    inside.mkdir()
+    lab.environment["TMPDIR"] = str(inside)
     lab.bitwise(run, PYTHONPATH=path)
 
 
