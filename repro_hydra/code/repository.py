@@ -55,9 +55,9 @@ def convert_as_in(git: Git, source: Git) -> None:
     """
     _, output, _ = source.ask("config", "--local", "-z", "--get-regexp", r"^(filter\.|core\.(autocrlf|eol)$)")
     for setting in output.split(b"\0")[:-1]:
-        key, _, value = os.fsdecode(setting).partition("\n")
+        key, has_value, value = os.fsdecode(setting).partition("\n")
         if not key.startswith("filter.annex."):
-            git.run("config", "--add", key, value)
+            git.run("config", "--add", key, value if has_value else "true")  # `[filter "x"] required`
 
 
 def annexed_objects(objects: Path) -> Path:

@@ -82,7 +82,8 @@ def describe_dataset(
             executable=executable,
             system=foreign.system,
         )
-    check_contents(Path(path))
+    if take_over:
+        check_contents(Path(path))
     if take_over and GIT not in ignore and os.path.lexists(os.path.join(path, GIT)):  # noqa: PTH118
         ignore = (*ignore, GIT)  # a clone as a whole: what git keeps for itself changes with every look at it
     annexed, annexed_bytes = (
