@@ -66,10 +66,14 @@ def describe_dataset(
     """
     shown_path = shown_path if shown_path is not None else shown(str(path).encode("utf-8", "surrogateescape"))
     foreign = None
-    if take_over and not ignore:
-        from repro_hydra.data.takeover import taken_over  # for whoever declares data, not for each start
+    if take_over:
+        from repro_hydra.data.takeover import (
+            LEFT_OUT,
+            taken_over,
+        )  # for whoever declares data, not for each start
 
-        foreign = taken_over(Path(path), cache=cache, paranoid=paranoid)
+        if tuple(ignore) in LEFT_OUT:
+            foreign = taken_over(Path(path), cache=cache, paranoid=paranoid)
     if foreign is not None:
         return DatasetRecord(
             name=name,
@@ -79,6 +83,7 @@ def describe_dataset(
             size_bytes=foreign.size_bytes,
             files=foreign.files,
             kind="directory" if Path(path).is_dir() else "file",
+            ignore=list(foreign.ignore),
             executable=executable,
             system=foreign.system,
         )

@@ -35,6 +35,8 @@ class Foreign:
     files: int
     content: str | None = None
     """Our digest of it, where the version says nothing of what lies there now."""
+    ignore: tuple[str, ...] = ()
+    """What lies there and is no part of it."""
 
     @property
     def digest(self) -> str:

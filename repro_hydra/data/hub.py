@@ -23,7 +23,7 @@ _SNAPSHOT = re.compile(
     r"/(?P<kind>models|datasets|spaces)--(?P<name>[^/]+)/snapshots/(?P<commit>[0-9a-f]{40})/?$"
 )
 _CHUNK_BYTES = 4 << 20
-_WORKING_FILES = ("cache-*.arrow", "tmp*")
+WORKING_FILES = ("cache-*.arrow", "tmp*")
 """What `map` and `filter` put beside the data of a set that was loaded from a folder."""
 _CONTENT_DIGITS = 32
 
@@ -103,7 +103,7 @@ def find_saved(path: Path, *, cache: StatCache | None = None, paranoid: bool = F
             if not file.is_file():
                 raise DataChanged(f"{file}: is missing, though {folder / 'state.json'} names it")
         fingerprints.append((name, state["_fingerprint"]))
-    found = scan(path, Options(ignore=_WORKING_FILES), cache=cache, paranoid=paranoid)
+    found = scan(path, Options(ignore=WORKING_FILES), cache=cache, paranoid=paranoid)
     version = "+".join(f"{name}:{value}" if name else value for name, value in fingerprints)
     return Foreign(
         system="huggingface-datasets",
@@ -112,6 +112,7 @@ def find_saved(path: Path, *, cache: StatCache | None = None, paranoid: bool = F
         size_bytes=found.snapshot.size_bytes,
         files=found.snapshot.files,
         content=found.digest[:_CONTENT_DIGITS],
+        ignore=WORKING_FILES,
     )
 
 

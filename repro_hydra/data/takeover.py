@@ -10,6 +10,9 @@ from repro_hydra.data import annex, dvc, hub
 from repro_hydra.data.cache import StatCache
 from repro_hydra.data.foreign import CheckedOnce, Foreign
 
+LEFT_OUT: frozenset[tuple[str, ...]] = frozenset({(), hub.WORKING_FILES})
+"""What a record of theirs may have in `ignore`; a user's own patterns make it a dataset of ours."""
+
 
 def taken_over(
     path: Path, *, cache: StatCache | None, paranoid: bool = False, clock: Callable[[], int] = time.time_ns

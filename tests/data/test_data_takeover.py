@@ -15,6 +15,7 @@ from repro_hydra.data import dvc as dvc_module
 from repro_hydra.data.annex import key_of
 from repro_hydra.data.takeover import taken_over
 from repro_hydra.record.data import DatasetRecord
+from repro_hydra.session.declared import Declared
 
 OLD_NS = 10**18
 """Long ago, so that nothing is racy."""
@@ -259,6 +260,7 @@ def test_what_datasets_saved_has_its_fingerprint(project: Path, cache: StatCache
     whole, _ = capture_data({"d": "saved"}, base=project, project=project, cache=cache)
     (project / "saved/train/cache-1f.arrow").write_bytes(b"what a `map` leaves there")
     assert changed_meanwhile(whole, base=project, cache=cache) == []
+    assert not Declared(whole, project, None).holds(str(project / "saved/train/cache-1f.arrow"))
     (project / "saved/train/data-00000-of-00001.arrow").write_bytes(
         b"rowz"
     )  # the fingerprint knows nothing of it
