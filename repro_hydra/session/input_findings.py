@@ -14,6 +14,7 @@ from repro_hydra.record.schema import Finding
 from repro_hydra.session.findings import how_to_waive
 
 _PLAIN = re.compile(r"[\w./-]+", re.ASCII)
+_CACHE_OF_MAP = re.compile(r"(?:^|/)cache-[0-9a-f]+\.arrow$")
 
 
 def undeclared(record: InputRecord, ignored: bool) -> Finding:
@@ -23,13 +24,19 @@ def undeclared(record: InputRecord, ignored: bool) -> Finding:
     if _PLAIN.fullmatch(record.path):
         name = os.path.basename(record.path)  # noqa: PTH119 (a path as text, from a record)
         declare = f"hydra.callbacks.repro.data.datasets='{{{name}: {record.path}}}', or {declare}"
+    mend = f"Declare it: {declare}"
+    if _CACHE_OF_MAP.search(record.path):
+        mend = (
+            "It is what `map` or `filter` of `datasets` kept of an earlier run: datasets.disable_caching() before them "
+            "makes it anew in each"
+        )
     return _with_waiver(
         Finding(
             id=f"undeclared-input:{record.path}",
             severity="may_change_bits",
             message=(
                 f"{record.path}: {what}, and neither the code's snapshot nor a declared dataset holds it{why}. "
-                f"Declare it: {declare}"
+                f"{mend}"
             ),
             file=record.path,
         )

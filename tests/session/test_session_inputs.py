@@ -85,6 +85,13 @@ def test_a_file_of_another_run_is_listed_and_harmless(job: JobInputs, tmp_path: 
     assert findings["input-of-a-run:outputs/0/weights.pt"].severity == "harmless"
 
 
+def test_what_a_library_cached_is_mended_there(job: JobInputs, tmp_path: Path) -> None:
+    """The cache of `map` is nobody's data to declare."""
+    read(job, make(tmp_path / "project/data/cache-0a1f.arrow"))
+    _, findings = report(job)
+    assert "datasets.disable_caching()" in findings["undeclared-input:data/cache-0a1f.arrow"].message
+
+
 def test_a_job_that_was_told_to_end_digests_little(
     job: JobInputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
