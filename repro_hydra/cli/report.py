@@ -6,6 +6,7 @@ import importlib.util
 import math
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from repro_hydra.cli.aggregate import check_confidence, parsed_where, why_empty
@@ -27,7 +28,7 @@ def run(
     *,
     where: str | None,
     task: str | None,
-    task_ranges: list[str],
+    task_ranges: Sequence[str] = (),
     title: str | None,
     output: Path,
     figures: Path | None,
@@ -97,7 +98,7 @@ def run(
         raise UserError(f"{why_empty(content.aggregate, dirs)}\nThe page says so too.", NO)
 
 
-def _ranges(texts: list[str]) -> dict[str, tuple[float, float]]:
+def _ranges(texts: Sequence[str]) -> dict[str, tuple[float, float]]:
     """Each ``TASK=LOW:HIGH``."""
     ranges: dict[str, tuple[float, float]] = {}
     for text in texts:

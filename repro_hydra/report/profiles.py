@@ -10,7 +10,13 @@ import numpy as np
 
 from repro_hydra.record.values import from_json_number
 from repro_hydra.report.figures import LARGEST_DRAWN
-from repro_hydra.stats.profile import PerformanceProfile, performance_profile
+from repro_hydra.stats.intervals import Interval
+from repro_hydra.stats.profile import (
+    PerformanceProfile,
+    interquartile_mean_interval,
+    performance_profile,
+)
+from repro_hydra.stats.robust import interquartile_mean
 from repro_hydra.sweep.configuration import Leaves
 from repro_hydra.sweep.document import AggregateRow
 from repro_hydra.sweep.group import UnknownKey
@@ -72,6 +78,15 @@ class Tasks:
 
 
 @dataclass(frozen=True, slots=True)
+class Middle:
+    """The interquartile mean of all runs of all tasks of one method, each task's runs drawn anew among themselves."""
+
+    label: str
+    value: float | None
+    interval: Interval
+
+
+@dataclass(frozen=True, slots=True)
 class Profile:
     """Performance profiles of several methods in one metric."""
 
@@ -80,6 +95,8 @@ class Profile:
     """Empty where there is one task: the seeds of each configuration alone."""
     named: list[tuple[str, PerformanceProfile]]
     normalised: bool = False
+    middles: list[Middle] = field(default_factory=list)
+    """Over all tasks together, one a method; empty where there is one task."""
 
     @property
     def axis(self) -> str:
@@ -123,8 +140,16 @@ def profiles_of(
         drawable = [(label, profile) for label, profile in named if profile.share]
         if drawable:
             shown = names if tasks.key is not None else []
-            found.append(Profile(metric, shown, drawable, normalised=bool(tasks.ranges)))
+            middles = [
+                _middle(label, list(whole[label].values()), confidence) for label, _ in drawable if shown
+            ]
+            found.append(Profile(metric, shown, drawable, bool(tasks.ranges), middles))
     return found
+
+
+def _middle(label: str, tasks: Sequence[Sequence[float]], confidence: float) -> Middle:
+    value = interquartile_mean([value for values in tasks for value in values]).value
+    return Middle(label, value, interquartile_mean_interval(tasks, confidence=confidence))
 
 
 def _scores(rows: Sequence[AggregateRow], tasks: Tasks) -> tuple[Scores, list[str]]:

@@ -234,6 +234,11 @@ def test_tasks_on_different_scales_have_a_profile_only_where_normalised(tmp_path
     between = [share[at] for at in share if 0.55 < at < 0.95]
     assert len(between) > 10
     assert set(between) == {0.5}  # pong's 0.976 lies above, breakout's 0.5 below
+    middles = {item.label: item for item in profile.middles}
+    assert middles["model=b"].value == pytest.approx((20 + 21) / 42 / 2 + 0.25)  # half of it 0.976, half 0.5
+    assert middles["model=a"].value == pytest.approx(0.0)
+    low, high = middles["model=b"].interval.low, middles["model=b"].interval.high
+    assert low == high == pytest.approx(middles["model=b"].value)  # equal within each task: nothing to draw
     downwards = Tasks("game", {"pong": (21.0, -21.0)})
     assert downwards.normalised("pong", [21.0, -21.0, 0.0]) == [0.0, 1.0, 0.5]
 
@@ -243,6 +248,7 @@ def test_tasks_on_different_scales_have_a_profile_only_where_normalised(tmp_path
     told = Page((tmp_path / "p.html").read_text()).text
     assert "averaged over 2 tasks (breakout, pong), each normalised" in told
     assert "score, normalised: performance profile" in told
+    assert "score, normalised: interquartile mean over all tasks and seeds" in told
     for wrong, words in (
         ((*common, "--task-range", "pong=-21:21"), "found none for breakout"),
         ((*common, "--task-range", "chess=0:1"), "chess: expected one of breakout, pong"),
