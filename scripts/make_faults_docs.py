@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import subprocess
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -127,9 +128,10 @@ def upper_bound(runs: int, confidence: float = 0.95) -> float:
 # ---------------------------------------------------------------------------------- what is measured
 
 
-def measure(wanted: list[str]) -> None:
-    """Run the faults, and write down what was seen."""
+def measure(wanted: list[str]) -> int:
+    """Run the faults, and write down what was seen; how many could not be run."""
     cases = [load(name)[0] for name in wanted or names()]
+    failed = 0
     with ThreadPoolExecutor(2) as pool:
         jobs = {
             pool.submit(lambda case=case: (_differs(case, "record"), _differs(case, "standard"))): case.name
@@ -137,8 +139,14 @@ def measure(wanted: list[str]) -> None:
             if what_is_missing(case.needs) is None
         }
         for job in as_completed(jobs):
-            plain, standard = job.result()
-            note(jobs[job], plain=plain, standard=standard)
+            try:
+                plain, standard = job.result()
+            except Exception as error:  # noqa: BLE001 (hours of the others' runs must not be lost with one)
+                failed += 1
+                print(f"{jobs[job]}: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+            else:
+                note(jobs[job], plain=plain, standard=standard)
+    return failed
 
 
 def take_seen(log: Path) -> None:
@@ -165,25 +173,30 @@ def _differs(case: Case, mode: str) -> str:
             differ = _two_runs(arena, case, mode)
         else:
             code, answer, _ = arena.check(mode, "--runs", "2", "--extra-runs", "0")
-            differ = None if answer.get("headline", "").startswith("the command fails") else code == 1
-            # The runs of `check` are gone with their records: one more, of which everything said is kept.
-            if differ is not None and mode == "standard" and arena.run(mode).returncode != 0:
-                differ = None
-        if differ is None:
-            return "fails"
+            differ = "fails" if answer.get("headline", "").startswith("the command fails") else code == 1
+            if mode == "standard" and not isinstance(differ, str):
+                # The runs of `check` are gone with their records: one more, of which everything said is kept.
+                differ = _no_result(arena.run(mode)) or differ
+        if isinstance(differ, str):
+            return differ
         return _words(differ, mode == "standard" and bool(arena.findings()))
 
 
-def _two_runs(arena: Arena, case: Case, mode: str) -> bool | None:
+def _two_runs(arena: Arena, case: Case, mode: str) -> bool | str:
+    """Whether two runs differ; where one came to no result, in a word why."""
     first = arena.run(mode)
     if first.returncode != 0 or not arena.runs():
-        return None
+        return _no_result(first) or "fails"
     one = outcome_of(arena.runs()[-1])
     arena.change()
     again = arena.run(mode, case.again_arguments or None, case.again_environment or None)
-    if again.returncode != 0:
+    return _no_result(again) or outcome_of(arena.runs()[-1]) != one
+
+
+def _no_result(done: subprocess.CompletedProcess[str]) -> str | None:
+    if done.returncode == 0:
         return None
-    return outcome_of(arena.runs()[-1]) != one
+    return "refused, said" if " refuses " in done.stderr else "fails"
 
 
 def _words(differ: bool, told: bool) -> str:
@@ -197,8 +210,9 @@ def read(path: Path) -> dict[str, Any]:
 def main(arguments: list[str]) -> int:
     if "--seen" in arguments:
         take_seen(Path(arguments[arguments.index("--seen") + 1]))
+    failed = 0
     if "--measure" in arguments:
-        measure([name for name in arguments if not name.startswith("--")])
+        failed = measure([name for name in arguments if not name.startswith("--")])
     text = document()
     if "--check" in arguments:
         if not DOCUMENT.exists() or DOCUMENT.read_text() != text:
@@ -206,7 +220,7 @@ def main(arguments: list[str]) -> int:
             return 1
         return 0
     DOCUMENT.write_text(text)
-    return 0
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable, Collection
 from types import FrameType
 from typing import Any
@@ -15,6 +16,8 @@ from repro_hydra.sites import OURS, Site, callers, is_users, site_of
 
 _LIMIT = 1000
 """Objects that are kept to see, at the end, whether somebody has seeded them."""
+_FAMILIAR = 50
+"""How often one call that seeds again is looked at: 0.15 ms each, which a step of training should not pay for ever."""
 _SESSION = OURS + "session" + os.sep
 _WORDS = {
     Origin.own: "with the run's own seed",
@@ -46,6 +49,7 @@ class AuditBook:
         self._found: dict[str, Finding] = {}
         self._pending: list[tuple[Callable[[], bool], str, Site]] = []
         self._keyed: set[tuple[str, Site]] = set()
+        self._looked_at: Counter[tuple[object, ...]] = Counter()
 
     def began(self, seeds: Collection[int | None]) -> None:
         """The libraries are seeded, with `seeds`; from here on somebody may seed them again."""
@@ -123,6 +127,8 @@ class AuditBook:
             f"seeded-again:{library}@{site}"
         ):
             return
+        if self._is_familiar(frame):
+            return
         origin = Origin.clock if value is None else origin_of(frame, value, self.own)
         serious = origin in (Origin.constant, Origin.clock)
         whom = "" if is_users(frame.f_code.co_filename) else f" (by {_module(frame)})"
@@ -172,6 +178,13 @@ class AuditBook:
         )
 
     # ------------------------------------------------------------------ within
+
+    def _is_familiar(self, frame: FrameType) -> bool:
+        """Whether this very call was found harmless so often that a loop, as one over steps, is at it."""
+        back = frame.f_back
+        place = (frame.f_code, frame.f_lasti, back and back.f_code, back and back.f_lasti)
+        self._looked_at[place] += 1
+        return self._looked_at[place] > _FAMILIAR
 
     def _serious(self, finding_id: str) -> bool:
         return self._found[finding_id].severity != "harmless"

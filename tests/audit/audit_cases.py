@@ -90,6 +90,13 @@ CASES = [
     case("numpy-seed-constant-name", AGAIN, "np.random.seed(SEED)  # <-", NP + "SEED = 1234\n"),
     case("numpy-seed-own", None, "np.random.seed(cfg.seed)", NP),
     case("numpy-seed-epoch", None, "for epoch in range(3):\n    np.random.seed(cfg.seed + epoch)", NP),
+    case(
+        "numpy-seed-many-steps",
+        AGAIN,
+        "for step in range(1000):\n    again(cfg.seed + step)\nagain(7)\nfor step in range(1000):\n"
+        "    np.random.seed(cfg.seed + step)",
+        NP + "def again(seed):\n    np.random.seed(seed)  # <-\n",
+    ),
     case("numpy-seed-local", None, "s = 1000 * cfg['seed']\nt = s + 1\nnp.random.seed(t)", NP),
     case(
         "seed-helper-derived",

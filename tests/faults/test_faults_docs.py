@@ -6,7 +6,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from catalogue import load
+from catalogue import load, names
 from scripts_loaded import load_script
 
 
@@ -43,3 +43,11 @@ def test_what_was_said_of_equal_runs_is_written_down(script: ModuleType) -> None
     """The fault's runs are equal here, as the variable stays what it is; standard names it all the same."""
     case, _ = load("variable-read")
     assert script._differs(case, "standard") == "equal, said"
+
+
+def test_each_row_was_measured_or_says_why_not(script: ModuleType) -> None:
+    """Only what needs a device may stand without."""
+    measured = script.read(script.MEASURED)
+    without = [name for name in names() if not {"plain", "standard"} <= measured.get(name, {}).keys()]
+    assert {load(name)[0].needs for name in without} <= {"gpu"}
+    assert "| — |" not in script.document()

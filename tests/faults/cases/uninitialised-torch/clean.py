@@ -6,8 +6,8 @@ import torch
 
 @hydra.main(version_base=None, config_path="conf", config_name="config")
 def main(cfg):
-    x = torch.zeros(1000)
-    return int(x.ne(0).sum())
+    x = torch.zeros(100, dtype=torch.uint8)
+    return int(x.long().sum())
 
 
 if __name__ == "__main__":
