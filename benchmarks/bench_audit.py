@@ -31,12 +31,12 @@ from repro_hydra.config import DeterminismConf
 from repro_hydra.determinism import SettingsWatch
 from repro_hydra.imports import LateImports
 late = LateImports(); late.install()
-begun = time.perf_counter()
+begun, worked = time.perf_counter(), time.process_time()
 audit = SeedingAudit(late.when_imported, os.getcwd())
 audit.enter()
 middle = time.perf_counter()
 SettingsWatch(DeterminismConf(), late.when_imported).enter()
-print(middle - begun, time.perf_counter() - middle)
+print(middle - begun, time.perf_counter() - middle, time.process_time() - worked)
 """
 PROCESSES = 7
 STEPS = 12
@@ -46,16 +46,15 @@ PAIRS = 240
 
 
 def start_up() -> None:
-    audits, probes = [], []
+    runs = []
     for _ in range(PROCESSES):
         done = subprocess.run([sys.executable, "-c", START], capture_output=True, text=True, check=True)
-        audit, probe = (float(word) * 1e3 for word in done.stdout.split())
-        audits.append(audit)
-        probes.append(probe)
-    both = [one + other for one, other in zip(audits, probes, strict=True)]
+        runs.append([float(word) * 1e3 for word in done.stdout.split()])
+    both = [audit + settings for audit, settings, _ in runs]
+    worked = statistics.median(work for _, _, work in runs)
     print(
-        f"start: {statistics.median(both):.1f} ms [{min(both):.1f} … {max(both):.1f}] in {PROCESSES} processes with "
-        f"torch imported (audit {statistics.median(audits):.1f}, settings {statistics.median(probes):.1f}); bound 50"
+        f"start: {statistics.median(both):.1f} ms [{min(both):.1f} … {max(both):.1f}], of which {worked:.1f} ms on a "
+        f"processor, in {PROCESSES} processes with torch imported; bound 50"
     )
 
 
@@ -173,6 +172,8 @@ def steps(pairs: int) -> None:
         step()  # the first of a run, which has the probe
         within = calls(step)
     print(f"step: {without} calls of functions without, {within} with audit and probes")
+    gc.collect()
+    gc.freeze()  # what is there is not gone through again before each block
     print(f"step: {block(step) / STEPS * 1e3:.2f} ms without")
     nothing, hooks = [], []
     for number in range(pairs):  # the two comparisons in turn, so that both see the same machine
