@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from repro_hydra.forked_signals import dropped_in_forks
+
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGUSR1", "SIGUSR2", "SIGTERM") if hasattr(signal, name))
 PREEMPTED_STATUS = 128
 """Added to the signal's number: the exit status of a process that made its checkpoint and stopped."""
@@ -73,13 +75,13 @@ def listening() -> Iterator[bool]:
     def note(number: int, _frame: FrameType | None) -> None:
         if os.getpid() == owner:
             request(signal.Signals(number).name)
-        elif number == signal.SIGTERM:  # a forked child that is told to end has nothing to finish
-            signal.signal(number, signal.SIG_DFL)
-            os.kill(os.getpid(), number)
 
     before = {number: signal.signal(number, note) for number in SIGNALS}
     try:
-        yield True
+        with dropped_in_forks(
+            note, signal.SIGTERM
+        ):  # a forked child that is told to end has nothing to finish
+            yield True
     finally:
         for number, handler in before.items():
             # None: it was set by C code, which Python cannot set again.

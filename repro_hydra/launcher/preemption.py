@@ -11,7 +11,6 @@ end of the grace time, but takes one that ends by itself before for finished. So
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from types import FrameType
 from typing import Any
 
 from repro_hydra.checkpoint.preemption import Preempted
+from repro_hydra.forked_signals import dropped_in_forks
 from repro_hydra.record.paths import RunPaths
 from repro_hydra.record.schema import ErrorInfo
 from repro_hydra.record.store import RecordError, update
@@ -48,7 +48,8 @@ def requeued_when_taken_back(run_dir: str) -> Iterator[None]:
     for signum in TAKEN_BACK_BY:
         signal.signal(signum, take)
     try:
-        yield
+        with dropped_in_forks(take, *TAKEN_BACK_BY):  # a forked child has nothing to finish
+            yield
     except (Terminated, Preempted) as error:
         requeue = submitits[signal.SIGUSR2]
         if _name_of(error) == "SIGUSR2" and callable(requeue):
@@ -61,13 +62,9 @@ def requeued_when_taken_back(run_dir: str) -> Iterator[None]:
 
 def _take_once() -> Callable[[int, FrameType | None], None]:
     """A handler that unwinds the main thread once; what comes after must not disturb the unwinding."""
-    owner = os.getpid()
     taken: list[int] = []
 
     def take(signum: int, _frame: FrameType | None) -> None:
-        if os.getpid() != owner:  # a forked child: it has nothing to finish
-            signal.signal(signum, signal.SIG_DFL)
-            os.kill(os.getpid(), signum)
         if not taken:
             taken.append(signum)
             raise Terminated(signum)

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from repro_hydra.checkpoint.preemption import Preempted
+from repro_hydra.forked_signals import dropped_in_forks
 from repro_hydra.record.redact import hide, known_secrets, redact_text
 from repro_hydra.record.schema import ErrorInfo, Status
 
@@ -36,17 +37,14 @@ def terminating() -> Iterator[None]:
     if not in_main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
         yield
         return
-    owner = os.getpid()
 
     def terminate(_signal: int, _frame: FrameType | None) -> None:
-        if os.getpid() != owner:  # a forked child: it has nothing to finish
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
-            os.kill(os.getpid(), signal.SIGTERM)
         raise Terminated
 
     signal.signal(signal.SIGTERM, terminate)
     try:
-        yield
+        with dropped_in_forks(terminate, signal.SIGTERM):  # a forked child has nothing to finish
+            yield
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
