@@ -126,18 +126,20 @@ class Round:
             f"gates={self.gates}",
             f"holds={[step for _, step in self.plan.values()]}".replace(" ", ""),
         )
-        with (
-            subprocess.Popen(
-                command,
-                cwd=self.project.top,
-                env=self.project.environment,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-            ) as submitter,
-            self._disturbing(),
-        ):
-            out, _ = submitter.communicate(timeout=900)
+        submitter = subprocess.Popen(
+            command,
+            cwd=self.project.top,
+            env=self.project.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        try:
+            with self._disturbing():
+                out, _ = submitter.communicate(timeout=900)
+        finally:
+            submitter.kill()
+            submitter.wait(timeout=60)
         cancelled = [number for number, (kind, _) in self.plan.items() if kind == "scancel"]
         ends = {number: load(self.sweep / str(number), "run") for number in self.plan}
         # Struck while its batch script began, before that could arrange for anything, a job fails like a cancelled one.
@@ -187,9 +189,11 @@ class Round:
 
         thread = threading.Thread(target=disturb)
         thread.start()
-        yield
-        thread.join(timeout=300)
-        assert not errors, errors
+        try:
+            yield
+        finally:
+            thread.join(timeout=300)
+            assert not errors, errors
 
     def _disturb(self, number: int) -> None:
         kind, step = self.plan[number]
