@@ -19,6 +19,8 @@ from hydra.test_utils.launcher_common_tests import (
 CALLBACK = "+hydra.callbacks.repro._target_=repro_hydra.callback.ReproCallback"
 BATCHES = ("hydra/sweeper=basic", "hydra.sweeper.max_batch_size=2")
 FRESH = "hydra.launcher.start=fresh"
+LIKE_REPRO = pytest.mark.soak
+"""The callback puts the isolating launcher in the place of these: the same code as in a suite that always runs."""
 
 
 @pytest.mark.parametrize(("launcher_name", "overrides"), [("repro", [])])
@@ -26,13 +28,16 @@ class TestRepro(LauncherTestSuite):
     """The isolating launcher by itself."""
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize(("launcher_name", "overrides"), [("repro", ["hydra.launcher.n_jobs=2", FRESH])])
 class TestReproFresh(LauncherTestSuite):
     """The same with fresh interpreters, two at a time."""
 
 
 @pytest.mark.parametrize(
-    ("launcher_name", "overrides"), [(name, [CALLBACK]) for name in ("repro", "basic", "joblib")]
+    ("launcher_name", "overrides"),
+    [(name, [CALLBACK]) for name in ("repro", "joblib")]
+    + [pytest.param("basic", [CALLBACK], marks=LIKE_REPRO)],
 )
 class TestWrapped(LauncherTestSuite):
     """Each launcher inside the callback's."""
@@ -49,7 +54,8 @@ class TestWrappedSubmitit(LauncherTestSuite):
     ("launcher_name", "overrides"),
     [
         ("repro", ["hydra.launcher.n_jobs=2", *BATCHES]),
-        *((name, [CALLBACK, *BATCHES]) for name in ("repro", "basic", "joblib", "submitit_local")),
+        *((name, [CALLBACK, *BATCHES]) for name in ("joblib", "submitit_local")),
+        *(pytest.param(name, [CALLBACK, *BATCHES], marks=LIKE_REPRO) for name in ("repro", "basic")),
     ],
 )
 class TestBatched(BatchedSweeperTestSuite):
