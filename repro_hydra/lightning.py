@@ -33,7 +33,7 @@ from repro_hydra.checkpoint.position import Position, Schedule
 from repro_hydra.checkpoint.shelf import Kept
 from repro_hydra.checkpoint.trainer_state import TrainerState
 from repro_hydra.patches import Patches
-from repro_hydra.session.resume import shelf_of, surroundings
+from repro_hydra.session.resume import next_name, shelf_of, surroundings
 from repro_hydra.session.session import active_session
 
 __all__ = ["Resumable"]
@@ -50,8 +50,9 @@ class Resumable(Callback):  # type: ignore[misc, unused-ignore]
     ----------
     directory : path, optional
         Where the checkpoints are; by default in the record of the run that this process is in.
-    name : str
-        Tells several trainers of one run apart.
+    name : str, optional
+        Tells several trainings of one run apart; by default they are numbered in the order in which this is called.
+        Each training has one of its own.
     every_epochs, every_steps, every_s : int, int, float, optional
         A checkpoint after so many epochs, optimizer steps or seconds, whichever comes first; None for never.
     keep : int
@@ -75,7 +76,7 @@ class Resumable(Callback):  # type: ignore[misc, unused-ignore]
         self,
         *,
         directory: str | Path | None = None,
-        name: str = "trainer",
+        name: str | None = None,
         every_epochs: int | None = 1,
         every_steps: int | None = None,
         every_s: float | None = 600.0,
@@ -83,16 +84,15 @@ class Resumable(Callback):  # type: ignore[misc, unused-ignore]
         gradients: bool = True,
     ) -> None:
         session = active_session()
-        _, self._shelf = shelf_of(session, directory, keep=keep, asking="Resumable")
+        place, self._shelf = shelf_of(session, directory, keep=keep, asking="Resumable")
         self._around = surroundings(session)
-        self._name = name
+        self._name = name if name is not None else f"trainer-{next_name(place)}"
         self._gradients = gradients
         self._schedule = Schedule(
             every_epochs=every_epochs, every_steps=every_steps, every_s=every_s, clock=time.monotonic
         )
         self._kept: Kept | None = None
         self._payload: dict[str, Any] | None = None
-        self._loaders: list[AskedFor] = []
         self._state: TrainerState | None = None
         self._trainer: Any = None
         self._while_it_trains = ExitStack()
@@ -115,7 +115,6 @@ class Resumable(Callback):  # type: ignore[misc, unused-ignore]
                 "one step yet. Use Lightning's ModelCheckpoint"
             )
         _refuse_older_lightning()
-        self._loaders = []
         self._payload = None
         self._trainer = trainer
         process, load = trainer.strategy.process_dataloader, trainer.strategy.load_checkpoint
@@ -137,7 +136,7 @@ class Resumable(Callback):  # type: ignore[misc, unused-ignore]
         if payload is None and self.ckpt_path is not None:
             raise CheckpointError(
                 f"trainer.fit: expected ckpt_path={self.ckpt_path}, where an interrupted attempt stopped, found "
-                "another or none. Write: trainer.fit(…, ckpt_path=resumable.ckpt_path)"
+                "another or none. Write: trainer.fit(…, ckpt_path=resumable.ckpt_path), with a Resumable for each fit"
             )
         if payload is None:
             self._state.take(epoch_begins=False)  # what cannot be kept is told now, not after the first epoch
@@ -197,7 +196,6 @@ class Resumable(Callback):  # type: ignore[misc, unused-ignore]
         payload = self._payload
         if payload is not None and payload["place"] is not None:
             watched.begin_at(Place(**payload["place"]), payload["random"], self._went_on)
-        self._loaders.append(watched)
         return watched
 
     def _between_batches(self, done: int) -> None:
@@ -218,6 +216,11 @@ class Resumable(Callback):  # type: ignore[misc, unused-ignore]
             Position(step=trainer.global_step, epoch=trainer.current_epoch, loop=0, batch=done),
             epoch_ends=False,
         )
+
+    @property
+    def _loaders(self) -> list[Any]:
+        """Those in use: Lightning may make them anew every few epochs."""
+        return list(self._trainer.fit_loop._combined_loader.flattened)
 
     def _asks_one_by_one(self, trainer: Any) -> bool:
         """Whether Lightning asks for a batch when the step before is done, and not earlier."""
@@ -298,6 +301,7 @@ class Resumable(Callback):  # type: ignore[misc, unused-ignore]
         # Lightning would leave out the epoch's step of a scheduler that follows a metric: it does not keep those.
         self._trainer.fit_loop._restarting = False
         self._payload = None
+        self._around.in_round(True)
         self._around.continued()
 
     def _take_random(self) -> dict[str, Any]:

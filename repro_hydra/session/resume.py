@@ -104,7 +104,7 @@ def resumable(
     kept_variables = Variables(keeper) if variables else NoVariables()
     state = Resumable(
         tracked,
-        name=name if name is not None else _next_name(place),
+        name=name if name is not None else next_name(place),
         shelf=shelf,
         schedule=Schedule(
             every_epochs=every_epochs, every_steps=every_steps, every_s=every_s, clock=time.monotonic
@@ -170,7 +170,8 @@ def _all_of(unnamed: tuple[Any, ...], named: Mapping[str, Any]) -> dict[str, Any
     return {f"{number}:{type(value).__name__}": value for number, value in enumerate(unnamed)} | dict(named)
 
 
-def _next_name(place: Path | None) -> str:
+def next_name(place: Path | None) -> str:
+    """The name of the next loop that was given none."""
     key = str(place)
     _entered[key] += 1
     return f"loop{_entered[key]}"

@@ -103,7 +103,7 @@ def fit(
 ) -> dict[str, Any]:
     """Train, from the newest checkpoint where there is one, and return everything that has to be the same."""
     warnings.simplefilter("ignore")
-    callback = Resumable(**(resumable or {}))
+    callback = Resumable(**{"name": "fit", **(resumable or {})})
     model = Classifier(strikes)
     trainer = lightning.Trainer(
         **{"max_epochs": EPOCHS, **options},

@@ -32,6 +32,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "max_steps": {"max_steps": STEPS - 2, "max_epochs": -1},
     "accumulated": {"accumulate_grad_batches": 2},
     "validated within": {"val_check_interval": 3},
+    "loaders made anew": {"reload_dataloaders_every_n_epochs": 1},
 }
 
 
@@ -72,6 +73,7 @@ def struck(folder: Path, strikes: list[tuple[int, str]], **options: Any) -> tupl
         ("max_steps", [6, 9]),
         ("accumulated", [3, 9]),
         ("validated within", [3, 13]),
+        ("loaders made anew", [14]),
         *(pytest.param(name, range(1, STEPS - 1), marks=pytest.mark.soak) for name in OPTIONS),
     ],
 )
@@ -114,6 +116,12 @@ def test_mistakes_are_told(tmp_path: Path) -> None:
         attempt(tmp_path, 3, {}, going_on=False, **place)
     with pytest.raises(ValueError, match="Resumable: expected to be in a run"):
         Resumable()
+    first, second = (Resumable(directory=tmp_path / "folds", every_steps=1) for _ in range(2))
+    fold = {"accelerator": "cpu", "logger": False, "enable_progress_bar": False, "max_epochs": 2}
+    loader = torch.utils.data.DataLoader(Points(), 4)
+    lightning.Trainer(callbacks=[first], enable_checkpointing=False, **fold).fit(Classifier({}), loader, loader)
+    assert second.ckpt_path is None  # the second fold does not go on from the first one's
+    assert first.ckpt_path is not None
 
     class Odd(Classifier):
         def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
