@@ -119,7 +119,9 @@ def test_mistakes_are_told(tmp_path: Path) -> None:
     first, second = (Resumable(directory=tmp_path / "folds", every_steps=1) for _ in range(2))
     fold = {"accelerator": "cpu", "logger": False, "enable_progress_bar": False, "max_epochs": 2}
     loader = torch.utils.data.DataLoader(Points(), 4)
-    lightning.Trainer(callbacks=[first], enable_checkpointing=False, **fold).fit(Classifier({}), loader, loader)
+    lightning.Trainer(callbacks=[first], enable_checkpointing=False, **fold).fit(
+        Classifier({}), loader, loader
+    )
     assert second.ckpt_path is None  # the second fold does not go on from the first one's
     assert first.ckpt_path is not None
 
