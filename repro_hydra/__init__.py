@@ -70,4 +70,6 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if name in ("session", "reproduce"):
         return import_module(f"repro_hydra.{name}")  # which is callable: see there
-    return getattr(import_module(_HOMES[name]), name)
+    found = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = found  # a training loop asks for `log_metrics` at each step
+    return found
