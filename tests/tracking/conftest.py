@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tracked import SCRIPT
 
 START_LIMIT_S = 120
 
@@ -62,3 +63,19 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     served.start()
     yield served
     served.kill()
+
+
+@pytest.fixture(scope="session")
+def swept(server: Server, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The experiment that a sweep of four jobs was sent to; two of them failed."""
+    folder, experiment = tmp_path_factory.mktemp("swept"), "sweep"
+    (folder / "train.py").write_text(SCRIPT)
+    options = {"uri": server.uri, "experiment": experiment, "wait_s": 120}
+    tracking = [f"hydra.callbacks.repro.tracking.mlflow.{name}={value}" for name, value in options.items()]
+    command = [
+        *(sys.executable, "train.py", "-m", "+repro=standard", "+repro/tracking=mlflow", *tracking),
+        *("+seed=1,2", "+fail=0,1", "hydra/launcher=repro", "hydra.launcher.n_jobs=2"),
+    ]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=390)
+    assert done.returncode == 1, done.stderr
+    return experiment

@@ -15,8 +15,7 @@ from typing import Any
 import pytest
 import wandb_file
 from test_files import as_float32, read_tensorboard
-from test_mlflow import SCRIPT
-from tracked import recorded, same_values
+from tracked import SCRIPT, recorded, same_values
 
 for library in ("mlflow", "tensorboard", "wandb"):
     pytest.importorskip(library)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tracked import make_run, recorded, same_values
+from tracked import make_run, never_sent, recorded, same_values
 
 from repro_hydra.record.manifest import read_manifest
 from repro_hydra.record.paths import RunPaths
@@ -70,11 +70,18 @@ def test_a_run_is_sent_whole_and_once(tmp_path: Path) -> None:
     assert tracker.sent == before
 
 
+@pytest.fixture(scope="module")
+def long_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of three batches, made once: what a delivery adds to it is one folder."""
+    lines = [{"loss": float(i), "b": -i / 7} for i in range(3 * BATCH)]
+    return make_run(tmp_path_factory.mktemp("long"), lines=lines)
+
+
 @pytest.mark.parametrize("seed", range(20))
-def test_whatever_fails_the_rest_is_sent_later(tmp_path: Path, seed: int) -> None:
+def test_whatever_fails_the_rest_is_sent_later(long_run: Path, seed: int) -> None:
     """A tracker that fails at random ends with the record's values, and nothing acknowledged is sent twice."""
     chance = random.Random(seed)
-    run = make_run(tmp_path, lines=[{"loss": float(i), "b": -i / 7} for i in range(3 * BATCH)])
+    run = never_sent(long_run)
     tracker = Shaky([chance.random() < 0.5 for _ in range(40)])
     for _ in range(60):
         try:

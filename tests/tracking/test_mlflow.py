@@ -10,27 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tracked import LINES, make_run, recorded, same_values
+from proxy import Line
+from tracked import LINES, SCRIPT, make_run, recorded, same_values
 
 from repro_hydra.tracking import deliver
 
 pytest.importorskip("mlflow")
-
-SCRIPT = """\
-import hydra, repro_hydra
-
-
-@hydra.main(version_base=None, config_path=None)
-def main(cfg):
-    for i in range(3):
-        repro_hydra.log_metrics({"loss": cfg.seed + 1 / (i + 1)})
-    if cfg.get("fail"):
-        raise RuntimeError("no")
-    return {"accuracy": 0.5 + cfg.seed / 100}
-
-
-main()
-"""
 
 
 def client(server: Any) -> Any:
@@ -83,18 +68,10 @@ def test_nan_and_infinity_arrive(server: Any, tmp_path: Path) -> None:
     assert got[2][1] > 1e308
 
 
-def test_a_sweep_is_a_parent_with_its_jobs(server: Any, tmp_path: Path) -> None:
+def test_a_sweep_is_a_parent_with_its_jobs(server: Any, swept: str) -> None:
     """Through Hydra, with the sender beside each job; the one that failed is FAILED, and so the parent."""
-    (tmp_path / "train.py").write_text(SCRIPT)
-    command = [
-        sys.executable, "train.py", "-m", "+repro=standard", "+repro/tracking=mlflow",
-        f"hydra.callbacks.repro.tracking.mlflow.uri={server.uri}", "hydra.callbacks.repro.tracking.mlflow.wait_s=60",
-        "hydra.callbacks.repro.tracking.mlflow.experiment=sweep", "+seed=1,2", "+fail=0,1",
-    ]  # fmt: skip
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 1, done.stderr
     asked = client(server)
-    experiment = asked.get_experiment_by_name("sweep")
+    experiment = asked.get_experiment_by_name(swept)
     runs = asked.search_runs([experiment.experiment_id])
     (parent,) = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
     children = [run for run in runs if run.data.tags.get("mlflow.parentRunId") == parent.info.run_id]
@@ -108,31 +85,34 @@ def test_a_sweep_is_a_parent_with_its_jobs(server: Any, tmp_path: Path) -> None:
 def test_what_a_dead_server_did_not_get_is_synced_later(server: Any, tmp_path: Path) -> None:
     """The run is not lost and not failed by it; `track sync` sends it once the server is back, and only once."""
     (tmp_path / "train.py").write_text(SCRIPT)
-    server.kill()
-    try:
-        command = [
-            sys.executable, "train.py", "+repro=standard", "+repro/tracking=mlflow", "+seed=1",
-            "hydra.callbacks.repro.tracking.mlflow.wait_s=1", "hydra.callbacks.repro.tracking.mlflow.experiment=later",
-        ]  # fmt: skip
+    command = [
+        sys.executable, "train.py", "+repro=standard", "+repro/tracking=mlflow", "+seed=1",
+        "hydra.callbacks.repro.tracking.mlflow.wait_s=1", "hydra.callbacks.repro.tracking.mlflow.experiment=later",
+    ]  # fmt: skip
+    sync = [sys.executable, "-m", "repro_hydra", "track", "sync", "outputs", "--json"]
+    impatient = {**os.environ, "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
+
+    def call(arguments: list[str], **more: str) -> subprocess.CompletedProcess[str]:
+        environment = {**impatient, **more}
+        return subprocess.run(
+            arguments, cwd=tmp_path, capture_output=True, text=True, timeout=200, env=environment
+        )
+
+    with Line(server.uri) as line:
+        line.fault = lambda _number, _path: "cut"
         # The address is the shell's, and `track sync` is run in another one.
-        shell = {**os.environ, "MLFLOW_TRACKING_URI": server.uri}
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, env=shell)
+        done = call(command, MLFLOW_TRACKING_URI=line.uri)
         assert done.returncode == 0, done.stderr
         assert "repro-hydra track sync" in done.stderr
-        sync = [sys.executable, "-m", "repro_hydra", "track", "sync", "outputs", "--json"]
-        environment = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "2"}
-        early = subprocess.run(
-            sync, cwd=tmp_path, capture_output=True, text=True, timeout=120, env={**os.environ, **environment}
-        )
+        early = call(sync)
         assert early.returncode == 1, early.stderr
         assert "Traceback" not in early.stderr
         assert json.loads(early.stdout)[0]["ok"] is False
-    finally:
-        server.start()
-    for state in ("sent", "complete already"):
-        late = subprocess.run(sync, cwd=tmp_path, capture_output=True, text=True, timeout=120)
-        assert late.returncode == 0, late.stderr
-        assert json.loads(late.stdout)[0]["state"] == state
+        line.fault = lambda _number, _path: None
+        for state in ("sent", "complete already"):
+            late = call(sync)
+            assert late.returncode == 0, late.stderr
+            assert json.loads(late.stdout)[0]["state"] == state
     asked = client(server)
     experiment = asked.get_experiment_by_name("later")
     (run,) = asked.search_runs([experiment.experiment_id])

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from browser import LOAD_LIMIT_S, browser, skip_without_browser
-from test_mlflow import SCRIPT, client
+from test_mlflow import client
 
 pytestmark = pytest.mark.long
 
@@ -18,20 +16,12 @@ skip_without_browser()
 pytest.importorskip("mlflow")
 
 
-def test_the_page_shows_the_sweep_with_its_jobs(server: Any, tmp_path: Path) -> None:
+def test_the_page_shows_the_sweep_with_its_jobs(server: Any, swept: str, tmp_path: Path) -> None:
     """The parent, and, opened, a row for each job with its metric."""
     from selenium.webdriver.common.by import By
     from selenium.webdriver.support.ui import WebDriverWait
 
-    (tmp_path / "train.py").write_text(SCRIPT)
-    options = {"uri": server.uri, "experiment": "page", "wait_s": 120}
-    tracking = [f"hydra.callbacks.repro.tracking.mlflow.{name}={value}" for name, value in options.items()]
-    command = [sys.executable, "train.py", "-m", "+repro=standard", "+repro/tracking=mlflow", *tracking]
-    done = subprocess.run(
-        [*command, "+seed=1,2,3"], cwd=tmp_path, capture_output=True, text=True, timeout=400
-    )
-    assert done.returncode == 0, done.stderr
-    experiment = client(server).get_experiment_by_name("page").experiment_id
+    experiment = client(server).get_experiment_by_name(swept).experiment_id
     with browser(tmp_path / "profile", width=1400, height=900) as driver:
         driver.get(f"{server.uri}/#/experiments/{experiment}/runs")
         wait = WebDriverWait(driver, LOAD_LIMIT_S)
@@ -39,7 +29,7 @@ def test_the_page_shows_the_sweep_with_its_jobs(server: Any, tmp_path: Path) -> 
         parent = driver.find_element(By.PARTIAL_LINK_TEXT, "-sweep-")
         cell = parent.find_element(By.XPATH, "./ancestor::*[@role='gridcell'][1]")
         cell.find_element(By.CSS_SELECTOR, "button").click()  # the plus before the name
-        wait.until(lambda d: len(rows(d)) == 4)
+        wait.until(lambda d: len(rows(d)) == 5)
         names = rows(driver)
         picture = os.environ.get("REPRO_HYDRA_PICTURES")  # a folder, for whoever wants to look at it
         if picture:

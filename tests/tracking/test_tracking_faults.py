@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from proxy import Line
 from test_mlflow import client, series
-from tracked import make_run, recorded, same_values
+from tracked import make_run, never_sent, recorded, same_values
 
 from repro_hydra.record.paths import RunPaths
 from repro_hydra.tracking import deliver
@@ -39,6 +39,11 @@ def line(server: Any) -> Iterator[Line]:
         yield opened
 
 
+@pytest.fixture(scope="module")
+def long_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_run(tmp_path_factory.mktemp("long"), lines=LINES)
+
+
 def randomly(seed: int, faults: list[int | str]) -> Fault:
     """One request in ten fails, in one of these ways. (To send a run takes some thirty of them.)"""
     chance = random.Random(seed)
@@ -59,10 +64,10 @@ def until_sent(run: Path, options: dict[str, Any], tries: int = 60) -> str:
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("faults", [["cut"], ["lose"], [500, 503], [507], [429]], ids=str)
 def test_a_failing_line_loses_and_doubles_nothing(
-    line: Line, server: Any, tmp_path: Path, faults: list[int | str]
+    line: Line, server: Any, long_run: Path, faults: list[int | str]
 ) -> None:
     """Hung up before or after the server had it, errors, a full disk, too many requests."""
-    run = make_run(tmp_path, lines=LINES)
+    run = never_sent(long_run)
     line.fault = randomly(len(str(faults)), faults)
     experiment = f"fault {faults}"
     remote = until_sent(run, {"uri": line.uri, "experiment": experiment})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import struct
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +12,21 @@ from typing import Any
 
 import repro_hydra
 
+SCRIPT = """\
+import hydra, repro_hydra
+
+
+@hydra.main(version_base=None, config_path=None)
+def main(cfg):
+    for i in range(3):
+        repro_hydra.log_metrics({"loss": cfg.seed + 1 / (i + 1)})
+    if cfg.get("fail"):
+        raise RuntimeError("no")
+    return {"accuracy": 0.5 + cfg.seed / 100}
+
+
+main()
+"""
 LINES = [
     {"loss": 1.5, "accuracy": 0.25},
     {"loss": float("nan"), "accuracy": 0.5},
@@ -35,6 +51,12 @@ def make_run(
         for line in LINES if lines is None else lines:
             run.log_metrics(line)
         run.log_result(RESULT)
+    return run_dir
+
+
+def never_sent(run_dir: Path) -> Path:
+    """`run_dir` as it was before any tracker had something of it."""
+    shutil.rmtree(run_dir / ".repro/tracking", ignore_errors=True)
     return run_dir
 
 
