@@ -34,6 +34,8 @@ def check_contents(path: Path) -> None:
     DataError
         One cannot be read.
     """
+    if not os.path.exists(path):  # noqa: PTH110 (False, too, where a folder above may not be entered)
+        return  # the digest tells it
     lfs, annex = _systems(path)
     if not (lfs or annex):
         return
@@ -74,7 +76,10 @@ def _filters_by_lfs(attributes: Path) -> bool:
 
 def _small_files(root: bytes) -> Iterator[bytes]:
     if not os.path.isdir(root):  # noqa: PTH112 (bytes: a name need not be text)
-        rows = [row_of(b"", os.stat(root))]  # noqa: PTH116
+        try:
+            rows = [row_of(b"", os.stat(root))]  # noqa: PTH116
+        except OSError as error:
+            raise DataError(f"{shown(root)}: {reason_of(error)}") from None
     else:
         rows, _ = walk(
             root, compile_ignore([GIT])

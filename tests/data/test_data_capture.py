@@ -100,6 +100,22 @@ def test_all_that_is_wrong_is_said_at_once(project: Path, data: Path, cache: Sta
     assert [d.name for d in record.datasets] == ["digits"]
 
 
+@pytest.mark.parametrize("system", ["lfs", "annex"])
+def test_a_missing_dataset_is_a_finding_also_where_files_may_be_placeholders(
+    project: Path, cache: StatCache, system: str
+) -> None:
+    (project / ".git/annex").mkdir(parents=True)
+    if system == "lfs":
+        (project / ".git/annex").rmdir()
+        (project / ".gitattributes").write_text("*.bin filter=lfs\n")
+    (project / "dangling").symlink_to("nowhere")
+    record, findings = capture_data(
+        {"gone": "data/nope", "link": "dangling"}, base=project, project=project, cache=cache
+    )
+    assert [f.id for f in findings] == ["data-missing:gone", "data-missing:link"]
+    assert record.datasets == []
+
+
 def test_what_the_digest_does_not_cover_is_a_finding(project: Path, data: Path, cache: StatCache) -> None:
     (data / "link").symlink_to("/etc/hostname")
     record, (finding,) = capture_data({"digits": "data/digits"}, base=project, project=project, cache=cache)
