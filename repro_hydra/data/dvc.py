@@ -57,10 +57,11 @@ def find_tracked(path: Path) -> Tracked | None:
             for name, stage in _mappings(_load(lock).get("stages")):
                 start = None
                 for out in _entries(stage.get("outs")):
-                    if os.path.basename(str(out.get("path"))) != path.name:  # noqa: PTH119 (a path as text)
+                    named = os.path.normpath(str(out.get("path")))  # `data/` is a folder's path, too
+                    if os.path.basename(named) != path.name:  # noqa: PTH119 (a path as text)
                         continue
                     start = start or _working_folder(folder, name)
-                    if start is not None and os.path.normpath(start / str(out.get("path"))) == str(path):
+                    if start is not None and os.path.normpath(start / named) == str(path):
                         return _tracked(out, path, lock)
         if (folder / ".dvc").is_dir():
             break

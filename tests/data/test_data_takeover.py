@@ -73,6 +73,15 @@ def test_what_dvc_tracks_has_dvcs_version(
     assert record.digest == f"dvc:{md5}"
 
 
+def test_a_folder_may_be_written_with_a_slash_after_it(dvc: Path, cache: StatCache) -> None:
+    for file, name in ((dvc / "dvc.lock", "out"), (dvc / "data/img.dvc", "img")):
+        text = file.read_text()
+        assert f"path: {name}\n" in text
+        file.write_text(text.replace(f"path: {name}\n", f"path: {name}/\n"))
+    systems = [captured(dvc, path, cache)[0].system for path in ("out", "data/img")]
+    assert systems == ["dvc", "dvc"]
+
+
 def test_data_that_is_not_what_dvc_says_blocks(dvc: Path, cache: StatCache) -> None:
     """The guard barks at a byte, an added file and a missing one, and is quiet again when they are back."""
     file = dvc / "data/img/a"
