@@ -6,6 +6,7 @@ A search path plugin is the only one that Hydra runs at every start; this one le
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
 
 _TRACKER = "+repro/tracking="
+_LIST = re.compile(r"\[[^][]*\]")
+_SWEPT = re.compile(r"[,(]")
+"""Outside of brackets: a sweep over trackers."""
 
 
 class ReproGuard(SearchPathPlugin):
@@ -66,8 +70,15 @@ def _let_trackers_add_up() -> None:
 def _trackers_in_one(arguments: list[str]) -> list[str]:
     """A sweep's arguments with one list of trackers: of several with one key, Hydra's sweeper keeps the last only."""
     ours = [argument for argument in arguments if argument.startswith(_TRACKER)]
-    names = [argument[len(_TRACKER) :] for argument in ours]
-    if len(ours) < 2 or any("," in name for name in names):  # a comma is a sweep over trackers
+    names: list[str] = []
+    for argument in ours:
+        value = argument[len(_TRACKER) :].strip()
+        if _LIST.fullmatch(value):
+            value = value[1:-1]
+        elif _SWEPT.search(value):
+            return arguments
+        names += [name.strip() for name in value.split(",") if name.strip()]
+    if len(ours) < 2:
         return arguments
     whole = f"{_TRACKER}[{','.join(dict.fromkeys(names))}]"
     first = arguments.index(ours[0])
