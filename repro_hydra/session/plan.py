@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
@@ -22,6 +22,8 @@ from repro_hydra.session.findings import Misuse
 from repro_hydra.session.recorded import Recorded
 
 NODE = "hydra.callbacks.repro"
+_LARGEST = sys.float_info.max
+"""Of a float: YAML has integers that are none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,13 +154,15 @@ def _check_tolerance(tolerance: ToleranceConf) -> None:
         raise Misuse(
             f"{NODE}.tolerance.metrics: expected a mapping such as {{loss: {{rtol: 0.001}}}}, found {own!r}"
         )
+    if own:
+        tolerance.metrics = {str(name): chosen for name, chosen in own.items()}  # YAML's 1 is the metric "1"
+    node = f"{NODE}.tolerance"
     usual = {"rtol": tolerance.rtol, "atol": tolerance.atol}
-    for name, chosen in {"": usual, **own}.items():
-        where = f"{NODE}.tolerance{f'.metrics.{name}' if name else ''}"
+    for where, chosen in [(node, usual), *((f"{node}.metrics.{name}", of) for name, of in own.items())]:
         if not isinstance(chosen, dict) or not chosen or not {"rtol", "atol"}.issuperset(chosen):
             raise Misuse(f"{where}: expected rtol, atol or both, found {chosen!r}")
         for key, value in chosen.items():
-            if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value < math.inf:
+            if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value <= _LARGEST:
                 raise Misuse(f"{where}.{key}: expected a number of 0 or more, found {value!r}")
 
 

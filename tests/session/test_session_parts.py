@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import os
 import subprocess
 import sys
@@ -240,6 +241,19 @@ class TestPlan:
         for given in bad:
             with pytest.raises((OmegaConfBaseException, Misuse)):
                 options_from(given)
+
+    def test_a_metric_named_by_a_number_has_its_tolerance(self) -> None:
+        """YAML reads 1 and 0 as numbers; a record and its readers know names. A slip in one is named all the same."""
+        options = options_from({"tolerance": {"metrics": {1: {"rtol": 1}, 0: {"atol": 0.5}}}})
+        assert options.tolerance.metrics == {"1": {"rtol": 1}, "0": {"atol": 0.5}}
+        for name, wrong in (
+            (0, {"rtol": -1}),
+            ("", {"rtol": -1}),
+            (1, {"atol": 10**400}),
+            (1, {"atol": math.inf}),
+        ):
+            with pytest.raises(Misuse, match=rf"tolerance\.metrics\.{name}\.[ra]tol: expected a number"):
+                options_from({"tolerance": {"metrics": {name: wrong}}})
 
     @pytest.mark.parametrize("make", [dict, OmegaConf.create], ids=["mapping", "DictConfig"])
     def test_the_seed_is_found_at_its_key(self, make: Callable[[dict[str, object]], object]) -> None:
