@@ -19,12 +19,18 @@ from repro_hydra.reproduce.inputs import place
 _POINTER = "/annex/objects/"
 
 
+class ContentNotPlaced(Exception):
+    """A content is here, and could not be put into the tree; the text says which, and why."""
+
+
 def fill_in_contents(git: Git, tree: Path, source: Location) -> None:
     """Replace the pointers in `tree` by the contents that the repository `source` has; others stay pointers.
 
     Raises
     ------
     GitUnavailableError
+    ContentNotPlaced
+        One cannot be written: a full disk, say.
     """
     if not annexed_objects(source.objects).is_dir() or shutil.which("git-annex") is None:
         return
@@ -42,5 +48,10 @@ def fill_in_contents(git: Git, tree: Path, source: Location) -> None:
     for file, where in zip(keys, output.split(b"\n"), strict=False):
         content = source.top / os.fsdecode(where)
         if where and content.is_file():
-            file.unlink()
-            place(content, file)
+            try:
+                file.unlink()
+                place(content, file)
+            except OSError as error:
+                raise ContentNotPlaced(
+                    f"{file.relative_to(tree)}: git-annex's content cannot be put in its place ({error.strerror})"
+                ) from None

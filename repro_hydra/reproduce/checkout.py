@@ -23,7 +23,7 @@ from repro_hydra.code.git import Git, GitError, GitUnavailableError
 from repro_hydra.code.repository import borrow_objects, convert_as_in, leave_out
 from repro_hydra.record.code import CodeRecord
 from repro_hydra.record.redact import redact_url
-from repro_hydra.reproduce.annexed import fill_in_contents
+from repro_hydra.reproduce.annexed import ContentNotPlaced, fill_in_contents
 from repro_hydra.reproduce.original import Original
 
 _GITLINK = re.compile(rb"^160000 commit ([0-9a-f]+)\t(.*)$", re.DOTALL)
@@ -248,7 +248,7 @@ def check_out_one(
             git.run("reset", "-q", "--mixed", code.commit)
     except GitError as error:
         raise CodeMissing(f"code: {source.top}: git cannot restore it: {error}") from None
-    except GitUnavailableError as error:
+    except (GitUnavailableError, ContentNotPlaced) as error:
         raise CodeMissing(f"code: {error}") from None
 
 
