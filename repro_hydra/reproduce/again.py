@@ -12,9 +12,8 @@ from repro_hydra.record.store import RecordError, write_json
 from repro_hydra.reproduce.original import Original, read_original
 from repro_hydra.reproduce.prepared import Prepared
 from repro_hydra.reproduce.process import Ended
-from repro_hydra.reproduce.tolerances import tolerances_of
 from repro_hydra.reproduce.verdict import impossible, judge_reproduction
-from repro_hydra.reproduce.workshop import Asked, Workshop
+from repro_hydra.reproduce.workshop import Workshop
 
 
 class NotConfirmed(Exception):
@@ -30,7 +29,6 @@ def reproduce_run(run_dir: Path, workshop: Workshop) -> Reproduction:
     OSError
         There is no place for the new run.
     """
-    asked = workshop.asked
     try:
         original = read_original(run_dir)
     except RecordError as error:
@@ -38,12 +36,12 @@ def reproduce_run(run_dir: Path, workshop: Workshop) -> Reproduction:
     prepared = Prepared(original, workshop)
     missing = prepared.gather()
     if missing:
-        return impossible(original, str(run_dir), missing, **_tolerance(asked, original))
+        return impossible(original, str(run_dir), missing, **_tolerance(prepared))
     if not workshop.confirm(prepared.command.shown(), prepared.trust):
         raise NotConfirmed(prepared.trust.reason)
     missing = prepared.set_up()
     if missing:
-        return impossible(original, str(run_dir), missing, **_tolerance(asked, original))
+        return impossible(original, str(run_dir), missing, **_tolerance(prepared))
     new_dir = workshop.new_directory(original)
     ended = prepared.run(new_dir)
     outcome = _judged(prepared, new_dir, ended)
@@ -59,14 +57,10 @@ def _judged(prepared: Prepared, new_dir: Path, ended: Ended) -> Reproduction:
     except RecordError:
         said = ended.tail.strip()[-1500:] or "nothing"
         why = f"job: it ended with status {ended.status} and left no record. It said: {said}"
-        return _keep_dir(
-            impossible(original, str(original.dir), [why], **_tolerance(asked, original)), new_dir
-        )
+        return _keep_dir(impossible(original, str(original.dir), [why], **_tolerance(prepared)), new_dir)
     lacking = _what_it_lacked(prepared, reproduced)
     if lacking:
-        return _keep_dir(
-            impossible(original, str(original.dir), lacking, **_tolerance(asked, original)), new_dir
-        )
+        return _keep_dir(impossible(original, str(original.dir), lacking, **_tolerance(prepared)), new_dir)
     suspects = [
         Cause(
             area="data",
@@ -74,7 +68,7 @@ def _judged(prepared: Prepared, new_dir: Path, ended: Ended) -> Reproduction:
         )
         for name in prepared.inputs.changed_since
     ]
-    return judge_reproduction(original, reproduced, asked.judgement, suspects=suspects)
+    return judge_reproduction(original, reproduced, asked.judgement, prepared.tolerances, suspects=suspects)
 
 
 def _what_it_lacked(prepared: Prepared, reproduced: Original) -> list[str]:
@@ -99,6 +93,6 @@ def _keep_dir(outcome: Reproduction, new_dir: Path) -> Reproduction:
     return msgspec.structs.replace(outcome, reproduction=str(new_dir))
 
 
-def _tolerance(asked: Asked, original: Original) -> dict[str, float]:
-    usual = tolerances_of(original, asked.judgement.rtol, asked.judgement.atol).usual
+def _tolerance(prepared: Prepared) -> dict[str, float]:
+    usual = prepared.tolerances.usual
     return {"rtol": usual.rtol, "atol": usual.atol}

@@ -16,6 +16,7 @@ from repro_hydra.reproduce.inputs import Inputs, bring_inputs, changed_datasets
 from repro_hydra.reproduce.original import Original
 from repro_hydra.reproduce.process import Ended, import_path, program_line, run_to_its_end
 from repro_hydra.reproduce.rebuild import RebuildFailed
+from repro_hydra.reproduce.tolerances import Tolerances, tolerances_of
 from repro_hydra.reproduce.trust import Trust, trust_in
 from repro_hydra.reproduce.workshop import Workshop
 from repro_hydra.session.recorded import VARIABLE, Recorded
@@ -30,6 +31,7 @@ class Prepared:
         self.asked = workshop.asked
         self.command: Command = command_of(original, self.asked.environ)
         self.trust = Trust(False, "")
+        self.tolerances = Tolerances()
         self.source: CodeSource | None = None
         self.trees: dict[Path, Path] = {}
         self.more_imports: list[Path] = []
@@ -43,6 +45,7 @@ class Prepared:
         missing = [f"record: {problem}" for problem in original.problems]
         near = repositories([asked.here, original.dir], asked.environ)
         self.trust = trust_in(original, near, asked.environ)
+        self._choose_tolerances()
         if original.config is None and not any("config.json" in text for text in missing):
             missing.append("record: config.json: expected the recorded config, found none")
         missing += self._find_code(near)
@@ -52,6 +55,17 @@ class Prepared:
         if asked.environment == "current":
             self._grade_environment()
         return missing
+
+    def _choose_tolerances(self) -> None:
+        """What was asked for, else the record's own where it is this user's, else the defaults."""
+        asked = self.asked.judgement
+        recorded = tolerances_of(self.original, asked.rtol, asked.atol)
+        self.tolerances = recorded if self.trust.own else tolerances_of(None, asked.rtol, asked.atol)
+        if recorded.all != self.tolerances.all:
+            self.asked.say(
+                f"tolerance: {self.tolerances.shown(())}; the record calls something else near enough, but this "
+                "user's key does not vouch for it. To take another: --rtol, --atol"
+            )
 
     def _find_code(self, near: Sequence[Location]) -> list[str]:
         code = self.original.code

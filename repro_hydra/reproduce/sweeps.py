@@ -13,7 +13,8 @@ from repro_hydra.record.schema import SweepRecord
 from repro_hydra.record.store import RecordError, read
 from repro_hydra.reproduce.again import reproduce_run
 from repro_hydra.reproduce.siblings import job_directories
-from repro_hydra.reproduce.verdict import impossible
+from repro_hydra.reproduce.tolerances import tolerances_of
+from repro_hydra.reproduce.verdict import Judgement, impossible
 from repro_hydra.reproduce.workshop import Asked, Workshop
 
 
@@ -46,7 +47,7 @@ def _reproduce_sweep(sweep_dir: Path, workshop: Workshop, n_jobs: int) -> Reprod
         )
         for job in never
     ]
-    return _of_all(sweep, sweep_dir, outcomes)
+    return _of_all(sweep, sweep_dir, outcomes, workshop.asked.judgement)
 
 
 def job_directories_by_number(sweep_dir: Path, sweep: SweepRecord) -> list[tuple[int, Path]]:
@@ -54,12 +55,17 @@ def job_directories_by_number(sweep_dir: Path, sweep: SweepRecord) -> list[tuple
     return [(job.num, folder) for job, folder in job_directories(sweep_dir, sweep.jobs)]
 
 
-def _of_all(sweep: SweepRecord, sweep_dir: Path, outcomes: Sequence[Reproduction]) -> Reproduction:
+def _of_all(
+    sweep: SweepRecord, sweep_dir: Path, outcomes: Sequence[Reproduction], asked: Judgement
+) -> Reproduction:
     if not outcomes:
         return impossible(None, str(sweep_dir), ["record: the sweep has no jobs"])
     verdict = max((outcome.verdict for outcome in outcomes), key=VERDICTS.index)
     counted = [(name, sum(outcome.verdict == name for outcome in outcomes)) for name in VERDICTS]
     told = ", ".join(f"{count} {name}" for name, count in counted if count)
+    # A job whose record cannot be read says nothing of a tolerance.
+    of_a_run = next((outcome for outcome in outcomes if outcome.run_id is not None), None)
+    usual = of_a_run or tolerances_of(None, asked.rtol, asked.atol).usual
     compared = [outcome.compared for outcome in outcomes]
     return Reproduction(
         verdict=verdict,
@@ -81,8 +87,8 @@ def _of_all(sweep: SweepRecord, sweep_dir: Path, outcomes: Sequence[Reproduction
         causes=[cause for outcome in outcomes for cause in outcome.causes],
         metrics=[row for outcome in outcomes for row in outcome.metrics],
         missing=[text for outcome in outcomes for text in outcome.missing],
-        rtol=outcomes[0].rtol,
-        atol=outcomes[0].atol,
+        rtol=usual.rtol,
+        atol=usual.atol,
         tolerances={name: own for outcome in outcomes for name, own in outcome.tolerances.items()},
         jobs=list(outcomes),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -10,6 +10,9 @@ from fnmatch import fnmatchcase
 from repro_hydra.record.schema import JSON
 from repro_hydra.reproduce.original import Original
 from repro_hydra.reproduce.results import DEFAULT_ATOL, DEFAULT_RTOL, Tolerance
+
+_LARGEST = sys.float_info.max
+"""Of a float: JSON has integers that are none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +22,11 @@ class Tolerances:
     usual: Tolerance = field(default_factory=Tolerance)
     own: Mapping[str, Tolerance] = field(default_factory=dict)
     """By name or pattern; the first that fits."""
+
+    @property
+    def all(self) -> frozenset[Tolerance]:
+        """Whatever may hold for some metric."""
+        return frozenset((self.usual, *self.own.values()))
 
     def of(self, metric: str) -> Tolerance:
         """The tolerance of `metric`."""
@@ -49,7 +57,8 @@ def tolerances_of(original: Original | None, rtol: float | None, atol: float | N
     Parameters
     ----------
     original : Original or None
-        Its config holds ``tolerance`` as the run had it; without one the defaults hold.
+        Its config holds ``tolerance`` as the run had it; without one the defaults hold. A stranger's is not to be
+        given here: whoever made the results would say what is near enough to them.
     rtol, atol : float or None
         What was asked for now; it holds for every metric.
     """
@@ -76,6 +85,6 @@ def _first(asked: float | None, recorded: JSON, otherwise: float) -> float:
     """A record may come from anybody: what is no tolerance does not widen one."""
     if asked is not None:
         return asked
-    if isinstance(recorded, (int, float)) and not isinstance(recorded, bool) and 0 <= recorded < math.inf:
+    if isinstance(recorded, (int, float)) and not isinstance(recorded, bool) and 0 <= recorded <= _LARGEST:
         return float(recorded)
     return otherwise

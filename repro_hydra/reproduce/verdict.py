@@ -15,7 +15,7 @@ from repro_hydra.reproduce.original import Original
 from repro_hydra.reproduce.outputs import OutputsCompared, compare_outputs
 from repro_hydra.reproduce.results import differing_logged, row_of
 from repro_hydra.reproduce.siblings import sibling_results
-from repro_hydra.reproduce.tolerances import Tolerances, tolerances_of
+from repro_hydra.reproduce.tolerances import Tolerances
 from repro_hydra.reproduce.trust import changed_since_manifest
 from repro_hydra.stats.intervals import prediction_interval
 
@@ -36,6 +36,7 @@ def judge_reproduction(
     original: Original,
     reproduced: Original,
     asked: Judgement,
+    tolerances: Tolerances,
     *,
     suspects: Sequence[Cause] = (),
 ) -> Reproduction:
@@ -43,10 +44,11 @@ def judge_reproduction(
 
     Parameters
     ----------
+    tolerances : Tolerances
+        What is near enough, metric by metric; `asked` is in them.
     suspects : sequence of Cause
         What was noticed on the way (data touched since, a damaged record), the likeliest first.
     """
-    tolerances = tolerances_of(original, asked.rtol, asked.atol)
     unfinished = original.run.status not in ("completed", "failed")
     rows = [
         row_of(name, value, (reproduced.result or {}).get(name), tolerances.of(name))

@@ -6,13 +6,20 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from doors_project import load
 from laboratory import SCRIPT, Laboratory, edit, laboratory_in
+from made_records import MadeSweep
 
+from repro_hydra.record.paths import SweepPaths
+from repro_hydra.record.schema import SweepRecord
+from repro_hydra.record.store import read
 from repro_hydra.reproduce.original import read_original
-from repro_hydra.reproduce.results import Tolerance
+from repro_hydra.reproduce.results import DEFAULT_ATOL, Tolerance
+from repro_hydra.reproduce.sweeps import _of_all
 from repro_hydra.reproduce.tolerances import tolerances_of
+from repro_hydra.reproduce.verdict import Judgement, impossible
 
 TOLERANCE = "hydra.callbacks.repro.tolerance"
 
@@ -46,8 +53,32 @@ def test_the_config_of_the_run_says_what_is_near_enough(lab: Laboratory, run: Pa
     assert document["verdict"] == "WITHIN_TOLERANCE"
     assert document["tolerances"] == {}
 
+    # Whoever made the results does not say what is near enough to them.
+    config = load(run, "config")["repro"]
+    edit(
+        run / ".repro/config.json",
+        repro=config | {"tolerance": {"rtol": 1e300, "metrics": {"*": {"atol": 1e300}}}},
+    )
+    edit(run / ".repro/result.json", accuracy=result["accuracy"] + 0.1)
+    document = lab.reproduce(run, "--yes")
+    assert document["verdict"] == "DIVERGED"
+    assert (document["rtol"], document["atol"], document["tolerances"]) == (1e-5, 1e-8, {})
+    told = lab.repro("reproduce", str(run)).err
+    assert "tolerance: rtol=1e-05, atol=1e-08; the record calls something else near enough" in told
 
-@pytest.mark.parametrize("wide", ["Infinity", -1, True, None, [1]])
+
+def test_a_sweep_tells_the_tolerance_of_the_first_job_that_can_be_read(tmp_path: Path) -> None:
+    sweep = read(SweepPaths(MadeSweep(tmp_path, range(2)).dir).sweep, SweepRecord)
+    unreadable = impossible(None, "m/0", ["record: m/0: truncated"])
+    judged = msgspec.structs.replace(unreadable, run_id="0" * 32, rtol=0.5, atol=0.25)
+    asked = Judgement(rtol=0.125)
+    outcome = _of_all(sweep, tmp_path, [unreadable, judged], asked)
+    assert (outcome.rtol, outcome.atol) == (0.5, 0.25)
+    outcome = _of_all(sweep, tmp_path, [unreadable, unreadable], asked)
+    assert (outcome.rtol, outcome.atol) == (0.125, DEFAULT_ATOL)
+
+
+@pytest.mark.parametrize("wide", ["Infinity", -1, True, None, [1], 10**400])
 def test_what_is_no_tolerance_widens_none(run: Path, wide: Any) -> None:
     """A record may come from anybody."""
     config = load(run, "config")["repro"]
