@@ -92,7 +92,7 @@ def gather(
     UnknownMetric, UnknownKey, UnknownBaseline, NotRepeats
         As `aggregate`; an unknown key or name of a task too.
     """
-    tasks.check(list(collected.configurations.values()))
+    tasks = tasks.of(list(collected.configurations.values()), options.by)
     cut: list[str] = []
     measured = table_of(collected, replace(options, metrics=None))
     logged = _curves(measured.measured, measured.maker, cut)

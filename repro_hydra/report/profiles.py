@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from repro_hydra.stats.profile import (
     performance_profile,
 )
 from repro_hydra.stats.robust import interquartile_mean
-from repro_hydra.sweep.configuration import Leaves
+from repro_hydra.sweep.configuration import Leaves, narrow
 from repro_hydra.sweep.document import AggregateRow
 from repro_hydra.sweep.group import UnknownKey
 from repro_hydra.sweep.wording import as_written, config_words, number
@@ -42,22 +42,32 @@ class Tasks:
     ranges : mapping
         Task to the values that count as 0 and as 1 (of a random and of a perfect player, say); the second may be
         the smaller one, where lower is better. Empty where the values are on one scale as they are.
+    only : str or None
+        The one task that all runs are of, whose name no row tells: it is what they have in common.
     """
 
     key: str | None = None
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    only: str | None = None
 
-    def check(self, configurations: Sequence[Leaves]) -> None:
-        """Refuse what the runs do not have.
+    def of(self, configurations: Sequence[Leaves], by: Sequence[str] | None = None) -> Tasks:
+        """These tasks as the runs have them; what the runs do not have is refused.
+
+        Parameters
+        ----------
+        configurations : sequence of Leaves
+            The runs' whole configs.
+        by : sequence of str, optional
+            The keys that alone make a configuration; all others are lost in its rows.
 
         Raises
         ------
         UnknownKey
-            For a key that no config has, a range of a task that is not there, and tasks of which some have a
-            range and some have none.
+            For a key that no config has, a range of a task that is not there, tasks of which some have a range and
+            some have none, and ranges of tasks that `by` does not tell apart.
         """
         if self.key is None:
-            return
+            return self
         found = {as_written(leaves[self.key]) for leaves in configurations if self.key in leaves}
         if not found:
             raise UnknownKey(f"--task {self.key}: expected a key of the runs' configs, found it in none")
@@ -70,10 +80,47 @@ class Tasks:
                 f"--task-range: expected one for each task, found none for {', '.join(lacking)}. "
                 f"Add: --task-range {lacking[0]}=LOW:HIGH"
             )
+        if len(found) == 1 and all(self.key in leaves for leaves in configurations):
+            return replace(self, only=found.pop())
+        if self.ranges and by and not any(self.key in narrow(leaves, by) for leaves in configurations):
+            raise UnknownKey(
+                f"--by {','.join(by)}: expected --task {self.key} among them, since each --task-range is of one task, "
+                f"found it in none. Add: --by {self.key}"
+            )
+        return self
+
+    def name_of(self, config: Leaves) -> str:
+        """The task that a row is of; empty where it does not say and no range depends on it.
+
+        Raises
+        ------
+        UnknownKey
+            Where one does.
+        """
+        if self.key is None:
+            return ""
+        if self.key in config:
+            return as_written(config[self.key])
+        if self.ranges and self.only is None:
+            raise UnknownKey(
+                f"--task-range: expected the key {self.key} in each run's config, found none in "
+                f"{config_words(config) or 'that of some'}. Leave those runs out by --where"
+            )
+        return self.only or ""
 
     def normalised(self, task: str, values: Sequence[float]) -> list[float]:
-        """The values on the common scale."""
-        low, high = self.ranges.get(task, (0.0, 1.0))
+        """The values on the common scale.
+
+        Raises
+        ------
+        UnknownKey
+            There are ranges, and none for `task`.
+        """
+        if not self.ranges:
+            return list(values)
+        if task not in self.ranges:
+            raise UnknownKey(f"--task-range: expected one for each task, found none for {task}")
+        low, high = self.ranges[task]
         return [(value - low) / (high - low) for value in values]
 
 
@@ -108,6 +155,11 @@ def profiles_of(
     rows: Sequence[AggregateRow], metrics: Sequence[str], tasks: Tasks, confidence: float, cut: list[str]
 ) -> list[Profile]:
     """The profiles of those metrics that have one; why others have none is added to `cut`.
+
+    Raises
+    ------
+    UnknownKey
+        A row does not say which task it is of, and the range depends on it.
 
     Notes
     -----
@@ -156,7 +208,7 @@ def _scores(rows: Sequence[AggregateRow], tasks: Tasks) -> tuple[Scores, list[st
     scores: Scores = {}
     for row in rows:
         rest: Leaves = {key: value for key, value in row.config.items() if key != tasks.key}
-        name = as_written(row.config.get(tasks.key, "")) if tasks.key is not None else ""
+        name = tasks.name_of(row.config)
         values = [value for item in row.values if (value := from_json_number(item)) is not None]
         of = scores.setdefault(config_words(rest), {})
         of.setdefault(name, []).extend(tasks.normalised(name, values))

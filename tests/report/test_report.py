@@ -21,6 +21,7 @@ from repro_hydra.record.manifest import digest_file, write_manifest
 from repro_hydra.record.paths import RunPaths
 from repro_hydra.report.profiles import Tasks, profiles_of
 from repro_hydra.sweep.aggregate import aggregate
+from repro_hydra.sweep.group import UnknownKey
 
 VOID = {"meta", "link", "br", "img", "hr", "input"}
 
@@ -261,6 +262,38 @@ def test_tasks_on_different_scales_have_a_profile_only_where_normalised(tmp_path
         arguments = [*wrong, "-o", "no.html"]
         assert words in report(tmp_path, *arguments, code=2), wrong
     assert not (tmp_path / "no.html").exists()
+
+
+def test_no_value_is_called_normalised_that_is_not(tmp_path: Path) -> None:
+    """The one task of all runs is no key that varies, and `--by` may lose the task: the range is taken, or refused."""
+    variants = [{"model": model, "game": "pong"} for model in ("a", "b")]
+    MadeSweep(tmp_path / "one", range(3), variants=variants).run_all([*3 * [-21], 0, 0, 21], metric="score")
+    task = ("--task", "game", "--metric", "score", "--task-range", "pong=-21:21")
+    configs = [{"model": model, "game": "pong"} for model in ("a", "b")]
+    for by in (None, ["model"]):
+        tasks = Tasks("game", {"pong": (-21.0, 21.0)}).of(configs, by)
+        (profile,) = profiles_of(aggregate([tmp_path / "one"], by=by).rows, ["score"], tasks, 0.95, [])
+        assert profile.tasks == ["pong"]
+        assert profile.normalised
+        thresholds = profile.named[0][1].thresholds
+        assert -0.05 < thresholds[0] < 0 < 1 < thresholds[-1] < 1.05
+    report(tmp_path, "one", *task, "-o", "p.html")
+    assert "score, normalised" in Page((tmp_path / "p.html").read_text()).text
+
+    variants = [{"model": model, "game": game} for model in ("a", "b") for game in ("pong", "breakout")]
+    MadeSweep(tmp_path / "two", range(2), variants=variants).run_all(
+        [float(n) for n in range(8)], metric="score"
+    )
+    told = report(
+        tmp_path, "two", *task, "--task-range", "breakout=0:8", "--by", "model", "-o", "no.html", code=2
+    )
+    assert "--by model: expected --task game among them" in told
+    assert not (tmp_path / "no.html").exists()
+    some = Tasks("game", {"pong": (-21.0, 21.0)}).of([*configs, {"model": "c"}])
+    with pytest.raises(UnknownKey, match="the key game in each run's config, found none in model=c"):
+        some.name_of({"model": "c"})
+    with pytest.raises(UnknownKey, match="found none for chess"):
+        some.normalised("chess", [1.0])
 
 
 def test_two_hundred_configurations(tmp_path: Path) -> None:
