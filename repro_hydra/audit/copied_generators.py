@@ -56,7 +56,12 @@ class CopiedGenerators:
         if pipe is None:
             return
         util: Any = sys.modules["multiprocessing.util"]
-        before = {place: _position(generator) for place, generator in _held().items()}
+        before = {}
+        for place, generator in _held().items():
+            with contextlib.suppress(
+                RuntimeError
+            ):  # one of CUDA's cannot be read here, nor used by the child
+                before[place] = _position(generator)
         if before:
             util.Finalize(None, _tell, args=(pipe[1], before), exitpriority=-100)
 

@@ -95,6 +95,8 @@ class AskedFor:
         return len(self.loader)
 
     def __getattr__(self, name: str) -> Any:
+        if name in _OWN:  # not made yet: a copy, or one that is unpickled
+            raise AttributeError(name)
         return getattr(self.loader, name)
 
     def __setattr__(self, name: str, value: Any) -> None:

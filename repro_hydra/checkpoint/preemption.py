@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from repro_hydra.forked_signals import dropped_in_forks
+from repro_hydra.forked_signals import dropped_in_forks, end_forked_child
 
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGUSR1", "SIGUSR2", "SIGTERM") if hasattr(signal, name))
 PREEMPTED_STATUS = 128
@@ -75,6 +75,8 @@ def listening() -> Iterator[bool]:
     def note(number: int, _frame: FrameType | None) -> None:
         if os.getpid() == owner:
             request(signal.Signals(number).name)
+        elif number == signal.SIGTERM:
+            end_forked_child(owner, number)
 
     before = {number: signal.signal(number, note) for number in SIGNALS}
     try:

@@ -142,9 +142,10 @@ class TrainerState:
             )
         for name, state in taken["torchmetrics"].items():
             for key, value in from_plain(state).items():
-                setattr(metrics[name], key, value)
+                setattr(metrics[name], key, _moved(value, metrics[name].device))
+        device = self._trainer.strategy.root_device
         for name, values in taken["read_later"].items():
-            getattr(self._metrics, name).update(from_plain(values))
+            getattr(self._metrics, name).update(_moved(from_plain(values), device))
         for name, value in taken["within_epoch"].items():
             setattr(self._metrics, name, value)
         for key, each in taken["sums"].items():
@@ -177,6 +178,17 @@ class TrainerState:
         else:
             each.value = self._module.get_submodule(meta.metric_attribute)
         self._sums[key] = each
+
+
+def _moved(value: Any, device: torch.device) -> Any:
+    """What a checkpoint holds is on the CPU; a metric adds to it where its module computes."""
+    if isinstance(value, torch.Tensor):
+        return value.to(device)
+    if isinstance(value, list):
+        return [_moved(each, device) for each in value]
+    if isinstance(value, dict):
+        return {key: _moved(each, device) for key, each in value.items()}
+    return value
 
 
 def _state_of(metric: Any) -> dict[str, Any]:

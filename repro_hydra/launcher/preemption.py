@@ -11,6 +11,7 @@ end of the grace time, but takes one that ends by itself before for finished. So
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ from types import FrameType
 from typing import Any
 
 from repro_hydra.checkpoint.preemption import Preempted
-from repro_hydra.forked_signals import dropped_in_forks
+from repro_hydra.forked_signals import dropped_in_forks, end_forked_child, put_off
 from repro_hydra.record.paths import RunPaths
 from repro_hydra.record.schema import ErrorInfo
 from repro_hydra.record.store import RecordError, update
@@ -27,7 +28,7 @@ from repro_hydra.record.times import utc_now
 from repro_hydra.session.ending import Terminated
 from repro_hydra.session.say import say
 
-TAKEN_BACK_BY = (signal.SIGTERM, signal.SIGUSR2)
+TAKEN_BACK_BY = (signal.SIGTERM, *([signal.SIGUSR2] if hasattr(signal, "SIGUSR2") else []))
 
 
 @contextmanager
@@ -62,10 +63,12 @@ def requeued_when_taken_back(run_dir: str) -> Iterator[None]:
 
 def _take_once() -> Callable[[int, FrameType | None], None]:
     """A handler that unwinds the main thread once; what comes after must not disturb the unwinding."""
+    owner = os.getpid()
     taken: list[int] = []
 
-    def take(signum: int, _frame: FrameType | None) -> None:
-        if not taken:
+    def take(signum: int, frame: FrameType | None) -> None:
+        end_forked_child(owner, signum)
+        if not taken and not put_off(signum, frame):
             taken.append(signum)
             raise Terminated(signum)
 

@@ -128,7 +128,12 @@ class ChildSession:
         assert self._part is not None
         paths, file, info = self._part
         ended = msgspec.structs.replace(info, error=error, ended_at=utc_now())
-        told = AttachedProcess(schema=SCHEMA, process=ended, streams=streams_drawn_from())
+        try:
+            streams = streams_drawn_from()
+        except Exception as problem:  # noqa: BLE001 (torch's, after an error of CUDA: the rank's own end is what counts)
+            say(f"what {info.role} drew could not be told ({problem})")
+            streams = {}
+        told = AttachedProcess(schema=SCHEMA, process=ended, streams=streams)
         try:
             write_json(file, told, durable=True)
             # Rank 0 writes its end and then reads the parts; this writes its part and then reads rank 0's end.

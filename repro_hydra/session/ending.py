@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from repro_hydra.checkpoint.preemption import Preempted
-from repro_hydra.forked_signals import dropped_in_forks
+from repro_hydra.forked_signals import dropped_in_forks, end_forked_child, put_off
 from repro_hydra.record.redact import hide, known_secrets, redact_text
 from repro_hydra.record.schema import ErrorInfo, Status
 
@@ -37,9 +37,12 @@ def terminating() -> Iterator[None]:
     if not in_main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
         yield
         return
+    owner = os.getpid()
 
-    def terminate(_signal: int, _frame: FrameType | None) -> None:
-        raise Terminated
+    def terminate(number: int, frame: FrameType | None) -> None:
+        end_forked_child(owner, number)
+        if not put_off(number, frame):
+            raise Terminated
 
     signal.signal(signal.SIGTERM, terminate)
     try:

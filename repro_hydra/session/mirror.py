@@ -33,7 +33,7 @@ class Mirror:
         if options.tracking:
             try:
                 self._beside = TrackersBeside(run_dir, options.tracking, self._ledger.plan.cwd)
-            except OSError as error:
+            except Exception as error:  # noqa: BLE001 (no tracker costs a run)
                 say(f"the trackers were not started: {error}. Run: repro-hydra track sync {run_dir}")
 
     def finish(self, *, hurry: bool) -> None:

@@ -97,3 +97,52 @@ def test_a_childs_own_handler_and_its_children_are_its_own() -> None:
         )
         == "True"
     )
+
+
+@pytest.mark.parametrize("handled", ["terminating()", "requeued_when_taken_back('.')"])
+def test_a_signal_that_comes_while_the_process_forks_is_not_lost(handled: str) -> None:
+    """What is raised within the hooks of a fork is ignored by Python: the job would go on, and hear of it no more."""
+    assert (
+        told(
+            f"""
+            import time
+            from repro_hydra.launcher.preemption import requeued_when_taken_back
+            os.register_at_fork(before=lambda: os.kill(os.getpid(), signal.SIGTERM))  # runs after ours, in its window
+            try:
+                with {handled}:
+                    if os.fork() == 0:
+                        os._exit(0)
+                    time.sleep(60)
+                    print("lost")
+            except Terminated:
+                print("told")
+            """
+        )
+        == "told"
+    )
+
+
+@pytest.mark.parametrize("handled", ["terminating()", "listening()"])
+def test_a_child_whose_own_handler_calls_ours_ends(handled: str) -> None:
+    """The usual way to chain handlers leads into the parent's, which must neither swallow the signal nor unwind."""
+    assert (
+        told(
+            f"""
+            with {handled}:
+                before = signal.getsignal(signal.SIGTERM)
+                signal.signal(signal.SIGTERM, lambda number, frame: before(number, frame))
+                ready, tell = os.pipe()
+                child = os.fork()
+                if child == 0:
+                    signal.alarm(20)
+                    os.write(tell, b"x")
+                    while True:
+                        signal.pause()
+                os.read(ready, 1)
+                os.kill(child, signal.SIGTERM)
+                print(os.WTERMSIG(os.waitpid(child, 0)[1]))
+                signal.signal(signal.SIGTERM, before)
+            """
+        )
+        == "15"
+    )
