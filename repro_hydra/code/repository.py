@@ -6,11 +6,15 @@ Not ``git worktree add``, which writes into the user's repository and leaves an 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from repro_hydra.code.git import Git
+from repro_hydra.code.git import Git, GitError
+
+_FAILED_FILTER = re.compile(r": smudge filter (.+) failed$", re.MULTILINE)
+"""As git says it of one that is required; asked in English (`LC_ALL`)."""
 
 
 def borrow_objects(tree: Path, objects: Path | None, environ: Mapping[str, str], id_length: int) -> Git:
@@ -58,6 +62,35 @@ def convert_as_in(git: Git, source: Git) -> None:
         key, has_value, value = os.fsdecode(setting).partition("\n")
         if not key.startswith("filter.annex."):
             git.run("config", "--add", key, value if has_value else "true")  # `[filter "x"] required`
+
+
+def check_out_commit(git: Git, commit: str) -> list[str]:
+    """Put the files of a commit into the tree; without those filters that fail there, which are told.
+
+    A filter may need what lies in the user's own ``.git`` (the key of git-crypt does), where it does not run here.
+
+    Raises
+    ------
+    GitError
+    GitUnavailableError
+    """
+    dropped: list[str] = []
+    while True:
+        try:
+            git.run("checkout", "-q", "-f", "--detach", commit)
+        except GitError as error:
+            failed = _FAILED_FILTER.search(error.said)
+            if failed is None or not _drop_filter(git, failed[1]):
+                raise
+            dropped.append(failed[1])
+        else:
+            return dropped
+
+
+def _drop_filter(git: Git, name: str) -> bool:
+    """Whether it was one of the tree's own settings, which is gone now."""
+    status, _, _ = git.ask("config", "--local", "--remove-section", f"filter.{name}")
+    return status == 0
 
 
 def annexed_objects(objects: Path) -> Path:

@@ -11,7 +11,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,13 +20,19 @@ from repro_hydra.code.bundle import unbundle
 from repro_hydra.code.elsewhere import SUBMODULE
 from repro_hydra.code.facts import Location, NoRepositoryError, locate
 from repro_hydra.code.git import Git, GitError, GitUnavailableError
-from repro_hydra.code.repository import borrow_objects, convert_as_in, leave_out
+from repro_hydra.code.repository import borrow_objects, check_out_commit, convert_as_in, leave_out
 from repro_hydra.record.code import CodeRecord
 from repro_hydra.record.redact import redact_url
 from repro_hydra.reproduce.annexed import ContentNotPlaced, fill_in_contents
 from repro_hydra.reproduce.original import Original
 
 _GITLINK = re.compile(rb"^160000 commit ([0-9a-f]+)\t(.*)$", re.DOTALL)
+
+Say = Callable[[str], None]
+
+
+def _to_nobody(_line: str) -> None:
+    """What is said to somebody who did not ask."""
 
 
 class CodeMissing(Exception):
@@ -177,6 +183,7 @@ def check_out(
     tree: Path,
     environ: Mapping[str, str],
     near: Sequence[Location] = (),
+    say: Say = _to_nobody,
 ) -> None:
     """Put the run's code into `tree`, a new folder.
 
@@ -184,6 +191,8 @@ def check_out(
     ----------
     near : sequence of Location
         Repositories that may have what a submodule needs.
+    say : callable, optional
+        Told of what had to be done otherwise than in the user's repository.
 
     Raises
     ------
@@ -199,7 +208,7 @@ def check_out(
         for by in other.imported_by:
             if by.startswith(SUBMODULE):
                 submodules[by.removeprefix(SUBMODULE)] = other
-    check_out_one(code, files, source, tree, environ, submodules=submodules, near=near)
+    check_out_one(code, files, source, tree, environ, submodules=submodules, near=near, say=say)
 
 
 def check_out_one(
@@ -211,6 +220,7 @@ def check_out_one(
     *,
     submodules: Mapping[str, CodeRecord | None] | None = None,
     near: Sequence[Location] = (),
+    say: Say = _to_nobody,
 ) -> None:
     """Put the code of one repository into `tree`.
 
@@ -218,6 +228,8 @@ def check_out_one(
     ----------
     submodules : mapping, optional
         Those that the run had, by their paths, each with the record's snapshot; None where a remote has its commit.
+    say : callable, optional
+        Told of what had to be done otherwise than in the user's repository.
 
     Raises
     ------
@@ -228,10 +240,10 @@ def check_out_one(
         if source.bundle is not None:
             unbundle(source.bundle, git)
         if source.snapshot is not None:
-            git.run("checkout", "-q", "-f", "--detach", source.snapshot)
+            _check_out_commit(git, source.snapshot, say)
         else:
             assert code.commit is not None
-            git.run("checkout", "-q", "-f", "--detach", code.commit)
+            _check_out_commit(git, code.commit, say)
             patch = None if code.patch is None else files.get(_name(code.patch.path))
             if patch:
                 git.run("apply", "--index", "--whitespace=nowarn", "-", data=patch)
@@ -243,7 +255,7 @@ def check_out_one(
             )
         if source.location is not None:
             fill_in_contents(git, tree, source.location)
-        _check_out_submodules(git, tree, source.top, submodules or {}, files, environ, near)
+        _check_out_submodules(git, tree, source.top, submodules or {}, files, environ, near, say)
         if code.commit is not None:
             git.run("reset", "-q", "--mixed", code.commit)
     except GitError as error:
@@ -261,6 +273,14 @@ def _new_repository(tree: Path, like: Location | None, environ: Mapping[str, str
     return git
 
 
+def _check_out_commit(git: Git, commit: str, say: Say) -> None:
+    for name in check_out_commit(git, commit):
+        say(
+            f"code: the filter {name} of your repository fails in a tree of its own, so its files are as they were "
+            "committed (encrypted, say), not as the run read them"
+        )
+
+
 def _check_out_submodules(
     git: Git,
     tree: Path,
@@ -269,6 +289,7 @@ def _check_out_submodules(
     files: Mapping[str, bytes],
     environ: Mapping[str, str],
     near: Sequence[Location],
+    say: Say,
 ) -> None:
     """From the record's snapshots of them, else the commits that the tree names, from the user's work tree."""
     written = git.run("write-tree", "--missing-ok").decode().strip()
@@ -284,10 +305,10 @@ def _check_out_submodules(
         other = kept.get(path)
         if other is not None:
             source = find_one(other, files, near if here is None else [here, *near], environ)
-            check_out_one(other, files, source, target, environ)
+            check_out_one(other, files, source, target, environ, say=say)
         elif here is not None:
             inner = _new_repository(target, here, environ, len(commit))
-            inner.run("checkout", "-q", "-f", "--detach", commit)
+            _check_out_commit(inner, commit, say)
             fill_in_contents(inner, target, here)
         elif path in kept:  # else it was not initialised for the run either
             raise CodeMissing(

@@ -14,7 +14,14 @@ from typing import Literal
 from repro_hydra.record.code import CodeRecord
 from repro_hydra.record.places import project_of, remember_place
 from repro_hydra.record.store import write_bytes
-from repro_hydra.reproduce.checkout import CodeSource, check_out, check_out_one, repositories, scratch_folder
+from repro_hydra.reproduce.checkout import (
+    CodeSource,
+    Say,
+    check_out,
+    check_out_one,
+    repositories,
+    scratch_folder,
+)
 from repro_hydra.reproduce.original import Original
 from repro_hydra.reproduce.process import Python, this_python
 from repro_hydra.reproduce.rebuild import rebuilt_python
@@ -24,7 +31,6 @@ from repro_hydra.session.claim import reserve_stamped
 
 Environment = Literal["current", "rebuild"]
 FOLDER = "reproductions"
-Say = Callable[[str], None]
 Confirm = Callable[[str, str], bool]
 
 
@@ -74,7 +80,7 @@ class Workshop:
                 # Two folders down, so that a path such as ../data still lies in the scratch folder.
                 tree = self.scratch / str(len(self._trees)) / "above" / "tree"
                 near = repositories([self.asked.here], self.asked.environ)
-                check_out(original, source, tree, self.asked.environ, near)
+                check_out(original, source, tree, self.asked.environ, near, self.asked.say)
                 self._trees[key] = tree
             return self._trees[key]
 
@@ -84,7 +90,9 @@ class Workshop:
         with self._lock:
             if key not in self._trees:
                 tree = self.scratch / f"other-{len(self._trees)}-{number}" / "above" / "tree"
-                check_out_one(other, original.code_files, source, tree, self.asked.environ)
+                check_out_one(
+                    other, original.code_files, source, tree, self.asked.environ, say=self.asked.say
+                )
                 self._trees[key] = tree
             return self._trees[key]
 
