@@ -16,8 +16,10 @@ from repro_hydra.record.paths import RunPaths
 from repro_hydra.record.redact import PLACEHOLDER
 from repro_hydra.record.schema import ConfigRecord, RunRecord
 from repro_hydra.record.store import RecordError, read
+from repro_hydra.record.vouch import user_key, vouched
 from repro_hydra.tracking.delivery import deliver, read_state
 from repro_hydra.tracking.find import why_not_usable
+from repro_hydra.tracking.strangers import NotOurs, options_of_anybody
 
 
 def sync(run_dirs: Sequence[Path], *, only: Sequence[str] = (), json: bool = False) -> bool:
@@ -56,6 +58,12 @@ def _sync(run_dir: Path, name: str, options: dict[str, Any]) -> dict[str, Any]:
     for option, value in (state.options if state is not None else {}).items():
         if options.get(option) is None:
             options = {**options, option: value}  # what the run took from its environment
+    own = vouched(RunPaths(run_dir), user_key(os.environ)) == "this user"
+    if not own:
+        try:
+            options = options_of_anybody(run_dir, name, options)
+        except NotOurs as error:
+            return {"ok": False, "state": f"not sent: {error}", "url": None}
     reason = why_not_usable(name)
     hidden = sorted(key for key, value in options.items() if isinstance(value, str) and PLACEHOLDER in value)
     if hidden:
@@ -64,8 +72,9 @@ def _sync(run_dir: Path, name: str, options: dict[str, Any]) -> dict[str, Any]:
     if reason is not None and not hidden:
         return {"ok": False, "state": reason, "url": None}
     try:
-        # MLflow prints where its run is to be seen. Relative places begin where the run was started.
-        with contextlib.redirect_stdout(sys.stderr), _within(run_dir):
+        # MLflow prints where its run is to be seen. Relative places begin where the run was started, if it was ours.
+        started_in = _within(run_dir) if own else contextlib.nullcontext()
+        with contextlib.redirect_stdout(sys.stderr), started_in:
             done = deliver(run_dir, name, options)
     except Exception as error:  # noqa: BLE001 (a tracker's library may raise anything; the others go on)
         first = (str(error).splitlines() or [""])[0]

@@ -171,7 +171,9 @@ class MlflowTracker:
         """The parent of the sweep's runs; whichever job comes first makes it."""
         if run.run.sweep is None:
             return None
-        paths = SweepPaths(Path(run.run.sweep.dir))
+        paths = _sweep_paths(run)
+        if paths is None:
+            return self._sweeps_run(run, run.run.sweep.id, experiment)
         place = f"{str(self._client.tracking_uri).rpartition('@')[2]} {experiment}"
         paths.tracking.mkdir(parents=True, exist_ok=True)
         with FileLock(paths.tracking / "mlflow.lock"):
@@ -182,23 +184,26 @@ class MlflowTracker:
                     return known.remote_id
             except RecordError:
                 pass  # no job has made it yet
-            sweep = run.run.sweep.id
-            found = self._find(experiment, _SWEEP_TAG, sweep)
-            if found is None:
-                found = self._client.create_run(
-                    experiment,
-                    start_time=milliseconds(run.run.created_at),
-                    tags={_SWEEP_TAG: sweep, "mlflow.user": run.run.user},
-                    run_name=f"{run.run.name or run.run.task or 'sweep'}-sweep-{sweep[:8]}",
-                ).info.run_id
-            write_json(file, SweepTracking(tracker="mlflow", remote_id=str(found), place=place))
-            return str(found)
+            found = self._sweeps_run(run, run.run.sweep.id, experiment)
+            write_json(file, SweepTracking(tracker="mlflow", remote_id=found, place=place))
+            return found
+
+    def _sweeps_run(self, run: RunView, sweep: str, experiment: str) -> str:
+        found = self._find(experiment, _SWEEP_TAG, sweep)
+        if found is None:
+            found = self._client.create_run(
+                experiment,
+                start_time=milliseconds(run.run.created_at),
+                tags={_SWEEP_TAG: sweep, "mlflow.user": run.run.user},
+                run_name=f"{run.run.name or run.run.task or 'sweep'}-sweep-{sweep[:8]}",
+            ).info.run_id
+        return str(found)
 
     def _end_parent(self, run: RunView) -> None:
         """Give the sweep's run the state of its jobs, once the last of them has one."""
-        if run.run.sweep is None:
+        paths = _sweep_paths(run)
+        if paths is None:
             return
-        paths = SweepPaths(Path(run.run.sweep.dir))
         try:
             parent = read(paths.tracking / "mlflow.json", SweepTracking)
             sweep = read(paths.sweep, SweepRecord)
@@ -216,6 +221,17 @@ class MlflowTracker:
         self._client.set_terminated(
             parent.remote_id, state, end_time=milliseconds(run.run.ended_at or run.run.heartbeat_at)
         )
+
+
+def _sweep_paths(run: RunView) -> SweepPaths | None:
+    """The run's sweep, where it lies where the run says: elsewhere nothing is created."""
+    if run.run.sweep is None:
+        return None
+    paths = SweepPaths(Path(run.run.sweep.dir))
+    try:
+        return paths if read(paths.sweep, SweepRecord).sweep_id == run.run.sweep.id else None
+    except RecordError:
+        return None  # a job that was copied out of its sweep, or a sweep that was moved
 
 
 def _batches(items: Iterator[T], size: int) -> Iterator[list[T]]:
