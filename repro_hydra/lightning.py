@@ -27,7 +27,7 @@ else:
 from repro_hydra.checkpoint import generators, loading, preemption
 from repro_hydra.checkpoint.asked_for import AskedFor, Place
 from repro_hydra.checkpoint.errors import CheckpointError
-from repro_hydra.checkpoint.file import Header, read_checkpoint
+from repro_hydra.checkpoint.file import read_checkpoint
 from repro_hydra.checkpoint.plain import from_plain
 from repro_hydra.checkpoint.position import Position, Schedule
 from repro_hydra.checkpoint.shelf import Kept
@@ -256,23 +256,10 @@ class Resumable(Callback):  # type: ignore[misc, unused-ignore]
             "random": random,
             "trainer": self._state.take(epoch_begins=position.loop is None),
         }
-        header = Header(
-            name=self._name,
-            step=position.step,
-            epoch=position.epoch,
-            saved_at=self._around.now(),
-            parts=self._around.take_parts(),
-        )
-        try:
-            self._shelf.save(header, payload)
-        except OSError as error:
-            self._around.say(
-                f"{self._shelf.directory}: the checkpoint of {position} could not be written "
-                f"({error.strerror or error}); the training goes on"
-            )
-            return False
-        self._schedule.saved()
-        return True
+        saved = self._around.save(self._shelf, self._name, position, payload)
+        if saved:
+            self._schedule.saved()
+        return saved
 
     def _read(self, load: Callable[..., Any], path: Any, *arguments: Any, **more: Any) -> Any:
         """Our checkpoints are read by us: their digest is verified, and nothing but plain data is unpickled."""

@@ -40,6 +40,25 @@ class Surroundings:
     not_exact: Callable[[str, str], None] = field(default=lambda _kind, _message: None)
     """Told what a checkpoint cannot hold: a short name and a message."""
 
+    def save(self, shelf: Shelf, name: str, position: Position, payload: dict[str, Any]) -> bool:
+        """Whether the checkpoint could be written; a full disk is said, and ends no training."""
+        header = Header(
+            name=name,
+            step=position.step,
+            epoch=position.epoch,
+            saved_at=self.now(),
+            parts=self.take_parts(),
+        )
+        try:
+            shelf.save(header, payload)
+        except OSError as error:
+            self.say(
+                f"{shelf.directory}: the checkpoint of {position} could not be written ({error.strerror or error}); "
+                "the training goes on"
+            )
+            return False
+        return True
+
 
 @dataclass
 class _Saved:
@@ -303,23 +322,10 @@ class Resumable:
             },
             "variables": self._variables.take(),
         }
-        header = Header(
-            name=self._name,
-            step=position.step,
-            epoch=position.epoch,
-            saved_at=self._around.now(),
-            parts=self._around.take_parts(),
-        )
-        try:
-            self._shelf.save(header, payload)
-        except OSError as error:
-            self._around.say(
-                f"{self._shelf.directory}: the checkpoint of {position} could not be written "
-                f"({error.strerror or error}); the training goes on"
-            )
-            return False
-        self._schedule.saved()
-        return True
+        saved = self._around.save(self._shelf, self._name, position, payload)
+        if saved:
+            self._schedule.saved()
+        return saved
 
     def _take_random(self) -> dict[str, Any]:
         return {"global": generators.take_global(), "streams": self._around.take_streams()}
