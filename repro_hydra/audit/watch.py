@@ -22,15 +22,7 @@ from repro_hydra.record.schema import Finding
 
 
 class SeedingAudit(AuditBook):
-    """Watches who seeds what while a job runs.
-
-    Parameters
-    ----------
-    when_imported : callable
-        The session's `LateImports.when_imported`.
-    start : str
-        The directory that files are named relative to.
-    """
+    """Watches who seeds what while a job runs: puts the hooks in, and takes them out. Its parameters are the book's."""
 
     def __init__(self, when_imported: Callable[[str, Callable[[], None]], None], start: str) -> None:
         super().__init__(when_imported, start)
