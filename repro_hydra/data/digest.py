@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from blake3 import blake3
 
+from repro_hydra.data.aside import MAPPED_FROM_BYTES, digest_mapped
 from repro_hydra.data.walk import Row, reason_of
 from repro_hydra.record.data import EntryKind
 
@@ -69,8 +70,8 @@ class FileProblem(Exception):
 def digest_file(path: bytes, row: Row, on_bytes: Callable[[int], None] | None = None) -> bytes:
     """BLAKE3 of a regular file's content, which must be the file that `row` describes, before and after.
 
-    The file is read, not mapped: reads of 4 MiB into one buffer were as fast as a mapping (0.25 and 0.28 s a
-    GiB), and a mapped file that another program truncates kills the process that reads it.
+    It is never mapped into this process: another program that truncates a mapped file kills who reads it. A
+    process of its own maps a large one (`repro_hydra.data.aside`); where that is lost the file is read here.
 
     Parameters
     ----------
@@ -106,21 +107,39 @@ def digest_file(path: bytes, row: Row, on_bytes: Callable[[int], None] | None = 
 
 
 def _digest_large(handle: int, row: Row, on_bytes: Callable[[int], None] | None) -> bytes:
+    size, told = row[2], 0
+
+    def tell(done: int) -> None:
+        """Each byte is told of once, also where a file is begun again."""
+        nonlocal told
+        if on_bytes is not None and done > told:
+            on_bytes(done - told)
+            told = done
+
+    digest = digest_mapped(handle, size, tell) if size >= MAPPED_FROM_BYTES else None
+    if digest is None:
+        digest, done = _digest_read(handle, size, tell)
+    else:
+        done = size
+    _check_unchanged(handle, row)
+    if done != size:
+        raise FileProblem(f"it changed while it was read ({size} bytes were listed, {done} were there)")
+    return digest
+
+
+def _digest_read(handle: int, size: int, tell: Callable[[int], None]) -> tuple[bytes, int]:
+    """The digest, and of how many bytes."""
     hasher = blake3(max_threads=blake3.AUTO)
-    buffer = memoryview(bytearray(min(_CHUNK_BYTES, row[2] + 1)))
+    buffer = memoryview(bytearray(min(_CHUNK_BYTES, size + 1)))
     done = 0
     stream = io.FileIO(handle, closefd=False)
     while count := stream.readinto(buffer):
         hasher.update(buffer[:count])
         done += count
-        if done > row[2]:
+        if done > size:
             break  # a file that grows as fast as it is read would never end
-        if on_bytes is not None:
-            on_bytes(count)
-    _check_unchanged(handle, row)
-    if done != row[2]:
-        raise FileProblem(f"it changed while it was read ({row[2]} bytes were listed, {done} were there)")
-    return hasher.digest()
+        tell(done)
+    return hasher.digest(), done
 
 
 def _check_unchanged(handle: int, row: Row) -> None:
