@@ -124,6 +124,8 @@ class WriterLock:
         except BaseException:
             self._presence(self.owner.token).unlink(missing_ok=True)
             raise
+        with contextlib.suppress(OSError):
+            self._sweep_up()
         self._thread = threading.Thread(target=self._beat, name="repro-writer-lock", daemon=True)
         self._thread.start()
 
@@ -179,11 +181,7 @@ class WriterLock:
     def _forget_dead(self, claim: Path) -> None:
         """Take away the claim of one who died before it had replaced the owner."""
         owner = _read(claim)
-        if (
-            owner is not None
-            and owner.host == self.owner.host
-            and not process_is_alive(owner.pid, owner.pid_started_at)
-        ):
+        if owner is not None and self._is_dead(owner):
             claim.unlink(missing_ok=True)
             return
         with contextlib.suppress(FileNotFoundError):
@@ -194,12 +192,27 @@ class WriterLock:
         """Let a replaced owner that still runs notice it, and end, before anything is written here."""
         presence, deadline = self._presence(replaced.token), time.monotonic() + self._lease_s
         while presence.exists() and time.monotonic() < deadline:
-            if replaced.host == self.owner.host and not process_is_alive(
-                replaced.pid, replaced.pid_started_at
-            ):
+            if self._is_dead(replaced):
                 break
             time.sleep(self._beat_s / 20)
         presence.unlink(missing_ok=True)
+
+    def _sweep_up(self) -> None:
+        """Take away what others left that were killed while they took the lock, or waited for it.
+
+        Whoever still holds a claim on an earlier owner sees that this process is the owner now, and gives up.
+        """
+        ours = self._presence(self.owner.token)
+        for file in self._path.parent.glob(f"{LOCK}.*"):
+            if file == ours or file.name == f"{LOCK}.after.{self.owner.token}":
+                continue
+            left_by = _read(file)
+            if left_by is not None and (self._is_later_attempt_of(left_by) or self._is_dead(left_by)):
+                file.unlink(missing_ok=True)
+
+    def _is_dead(self, owner: Owner) -> bool:
+        """Whether its process is seen to be gone; one on another machine is not seen."""
+        return owner.host == self.owner.host and not process_is_alive(owner.pid, owner.pid_started_at)
 
     # ------------------------------------------------------------------ holding it
 

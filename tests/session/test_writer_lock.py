@@ -16,10 +16,12 @@ import pytest
 from repro_hydra.record.paths import LOCK
 from repro_hydra.record.store import write_bytes
 from repro_hydra.session.lock import FENCED_STATUS, Held, Owner, WriterLock
+from repro_hydra.session.process import started_at
 
 HOLDING = """
 import os, sys, time
 from pathlib import Path
+from repro_hydra.session.process import started_at
 from repro_hydra.session.lock import WriterLock
 lock = WriterLock(Path(sys.argv[1]), os.environ, beat_s=0.1)
 lock.acquire()
@@ -162,6 +164,27 @@ def test_a_claim_whose_maker_died_is_forgotten(tmp_path: Path) -> None:
     mine.acquire()
     mine.release()
     assert list(tmp_path.glob(f"{LOCK}*")) == []
+
+
+def test_what_killed_ones_left_is_swept_up(tmp_path: Path, other: subprocess.Popen[str]) -> None:
+    """An attempt killed while it replaced another leaves its claim and its sign of life; the next one clears both."""
+    owner = msgspec.json.decode((tmp_path / LOCK).read_bytes(), type=Owner)
+    living = msgspec.structs.replace(
+        owner, token="living", slurm_job=None, pid=os.getpid(), pid_started_at=started_at()
+    )
+    other.kill()
+    other.wait()
+    killed = msgspec.structs.replace(owner, token="killed")  # its process is the dead one's
+    elsewhere = msgspec.structs.replace(owner, token="elsewhere", host="another", slurm_job=None)
+    for left_by in (killed, living, elsewhere):
+        write_bytes(tmp_path / f"{LOCK}.{left_by.token}", msgspec.json.encode(left_by))
+    write_bytes(tmp_path / f"{LOCK}.after.long-gone", msgspec.json.encode(killed))
+    mine = lock(tmp_path)
+    mine.acquire()
+    left = {path.name for path in tmp_path.glob(f"{LOCK}*")}
+    expected = {LOCK, *(f"{LOCK}.{token}" for token in (mine.owner.token, "living", "elsewhere"))}
+    mine.release()
+    assert left == expected
 
 
 def test_a_look_of_just_now_holds_for_the_next_line(tmp_path: Path) -> None:
