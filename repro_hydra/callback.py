@@ -215,6 +215,7 @@ class ReproCallback(Callback):
         from repro_hydra.launcher.door import SweepDoor
         from repro_hydra.launcher.frozen import without_repro
         from repro_hydra.launcher.resuming import asked_again
+        from repro_hydra.launcher.sweep_plan import first_record, plan_of_sweep
 
         check_groups(config)
         refuse_unless_it_can_be_left(self.options, config)
@@ -243,36 +244,44 @@ class ReproCallback(Callback):
         _remember(directory.parent)
         data, unregistered = register_new_data(checked.data, Path.cwd())
         data, changed = pin_data(data, Path.cwd())
-        SweepDoor(
-            options=self.options,
-            config=config,
-            sweep_dir=directory,
+        plan = plan_of_sweep(
+            self.options,
+            config,
+            directory,
             program=program,
             code=code.record,
-            code_files=code.files,
             data=data,
             lock=checked.lock,
             findings=[*findings, *unregistered, *changed],
+        )
+        SweepDoor(
+            plan,
+            first_record(plan, config),
+            config=config,
+            program=program,
+            code_files=code.files,
             created=created,
         ).open()
 
     def _resume_sweep(self, config: DictConfig, again: Any) -> None:
         """Go on with a sweep: its code is the recorded one, so what lies in the work tree now is not looked at."""
         from repro_hydra.launcher.resuming import ResumeDoor, code_of
+        from repro_hydra.launcher.sweep_plan import plan_of_sweep
 
         set_value(config, "hydra.sweep.dir", again.sweep_dir)
         data, found = look_at_data(self.options.data, Path.cwd())
         data, changed = pin_data(data, Path.cwd())
-        ResumeDoor(
-            again,
-            options=self.options,
-            config=config,
-            program=describe_program(),
+        program = describe_program()
+        plan = plan_of_sweep(
+            self.options,
+            config,
+            Path(again.sweep_dir),
+            program=program,
             code=code_of(Path(again.sweep_dir)),
-            code_files={},
             data=data,
             findings=self._settle([*found, *changed], "the sweep"),
-        ).open()
+        )
+        ResumeDoor(again, plan, config=config, program=program).open()
 
     # ------------------------------------------------------------------ common to both
 

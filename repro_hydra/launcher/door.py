@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import sys
-import time
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,22 +13,20 @@ from typing import Any
 from hydra.core.plugins import Plugins
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from repro_hydra.code.freeze import FreezeError
 from repro_hydra.code.frozen_tree import FrozenTree
-from repro_hydra.config import Mode, ReproConf
-from repro_hydra.launcher.batch_script import setup_lines
+from repro_hydra.config import Mode
 from repro_hydra.launcher.detached import SLURM, told_when_left
-from repro_hydra.launcher.freezing import freeze_sweep, not_frozen, release_sweep, remember_code
+from repro_hydra.launcher.freezing import freeze_sweep, not_frozen, remember_code
 from repro_hydra.launcher.frozen import FrozenConfigLoader
 from repro_hydra.launcher.frozen_sources import read_configs_from
-from repro_hydra.launcher.hosts import this_host
-from repro_hydra.launcher.isolated_task import IsolatedTask
-from repro_hydra.launcher.last_out import leave_to_jobs
+from repro_hydra.launcher.inner_launcher import inner_launcher
+from repro_hydra.launcher.last_out import let_code_go
 from repro_hydra.launcher.planning import Planner
 from repro_hydra.launcher.sweep_ledger import SweepLedger
-from repro_hydra.launcher.task import JobStart, RecordedTask, required_at_start
+from repro_hydra.launcher.task import JobStart, required_at_start
 from repro_hydra.launcher.watched import WatchedLauncher, WatchedSweeper
 from repro_hydra.program import NoProgram, Program
 from repro_hydra.record.code import CodeRecord
@@ -39,89 +34,51 @@ from repro_hydra.record.paths import SweepPaths
 from repro_hydra.record.schema import Finding, SweepRecord
 from repro_hydra.record.times import utc_now
 from repro_hydra.repeats.plain import PlainRepeats
-from repro_hydra.session import capture, process
-from repro_hydra.session.datasets import DataPlan
 from repro_hydra.session.findings import Refused, blockers, waive
-from repro_hydra.session.plan import LockPlan, Plan, SweepPlace
+from repro_hydra.session.plan import Plan, SweepPlace
 from repro_hydra.session.say import say
-
-BASIC = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 
 
 class SweepDoor:
-    """Stands between Hydra and the launcher for the length of one sweep."""
+    """Stands between Hydra and the launcher for the length of one sweep.
+
+    Parameters
+    ----------
+    plan, record
+        As `sweep_plan` makes them.
+    code_files : mapping
+        Patches and bundles of the code, by name.
+    created : sequence of Path
+        The directories that were made for the sweep, innermost first.
+    """
 
     def __init__(
         self,
+        plan: Plan,
+        record: SweepRecord,
         *,
-        options: ReproConf,
         config: DictConfig,
-        sweep_dir: Path,
         program: Program | NoProgram,
-        code: CodeRecord | None,
         code_files: Mapping[str, bytes],
-        data: DataPlan,
-        findings: Sequence[Finding],
-        lock: LockPlan | None = None,
         created: Sequence[Path] = (),
     ) -> None:
-        self._options = options
+        assert plan.sweep is not None
+        self._plan = plan
+        self._options = plan.options
+        self._paths = SweepPaths(Path(plan.sweep.sweep_dir))
         self._created = tuple(created)
-        self._paths = SweepPaths(sweep_dir)
         self._code_files = code_files
-        self._isolates = options.mode is not Mode.record
-        self._launcher: Any = None
+        self._isolates = plan.mode is not Mode.record
         self._on_slurm = str(config.hydra.launcher.get("_target_")) == SLURM
         """Its jobs may go on when this process has ended."""
-        self._closed = False
-        sweep_id = uuid.uuid4().hex
         found = program if isinstance(program, Program) else None
-        self._start = JobStart(found, list(sys.argv), required_at_start(options))
-        self._plan = Plan(
-            options=options,
-            launcher=_choice(config, "hydra/launcher", config.hydra.launcher),
-            sweep=SweepPlace(
-                sweep_id=sweep_id,
-                sweep_dir=str(sweep_dir),
-                host=process.host(),
-                pid=os.getpid(),
-                pid_started_at=process.started_at(),
-            ),
-            argv=list(sys.argv),
-            cwd=str(Path.cwd()),
-            entry=(
-                {"kind": found.kind, "target": found.target, "cwd": found.cwd}
-                if found is not None
-                else {"kind": "none"}
-            ),
-            code=code,
-            code_taken_ns=time.time_ns(),
-            data=data,
-            lock=lock,
-            findings=tuple(findings),
-            must_be_fresh=self._isolates,
-        )
-        record = SweepRecord(
-            sweep_id=sweep_id,
-            name=options.name,
-            mode=options.mode.value,
-            created_at=utc_now(),
-            sweeper=_choice(config, "hydra/sweeper", config.hydra.sweeper),
-            launcher=self._plan.launcher or "",
-            argv=capture.redacted_argv(sys.argv),
-            cwd=str(Path.cwd()),
-            overrides=capture.redacted_argv(list(config.hydra.overrides.task)),
-            seed_key=options.seed.key,
-            primary_metric=options.primary_metric,
-            detached=not options.wait,
-            entry=self._plan.entry,
-            snapshot=code.snapshot if code is not None else None,
-            host=process.host(),
-            pid=os.getpid(),
-            pid_started_at=process.started_at(),
-            findings=list(findings),
-        )
-        self.ledger = SweepLedger(self._paths, record, on_slurm=self._on_slurm)
+        self._start = JobStart(found, list(sys.argv), required_at_start(plan.options))
+        self._launcher: Any = None
+        self._closed = False
+        self.ledger = self._open_ledger(record)
+
+    def _open_ledger(self, record: SweepRecord) -> SweepLedger:
+        return SweepLedger(self._paths, record, on_slurm=self._on_slurm)
 
     # ------------------------------------------------------------------ standing in for Hydra's plugins
 
@@ -158,34 +115,11 @@ class SweepDoor:
         loader = FrozenConfigLoader(hydra_context.config_loader, str(self._paths.sweep_dir))
         facade: Any = loader
         context = HydraContext(config_loader=facade, callbacks=hydra_context.callbacks)
-        recorded = RecordedTask(task_function, self._plan)
-        target = config.hydra.launcher.get("_target_")
-        if self._isolates and target == BASIC:
-            from repro_hydra.launcher.isolating import IsolatingLauncher
-
-            launcher: Any = IsolatingLauncher()
-            launcher.job_start = self._start
-            launcher.setup(hydra_context=context, task_function=recorded, config=config)
-        else:
-            task: Any = recorded
-            if self._isolates and not _isolates_itself(target):
-                by_script = self._start.program is not None
-                task = IsolatedTask(recorded.with_task(None) if by_script else recorded, self._start)
-            launcher = self._original_launcher(hydra_context=context, task_function=task, config=config)
-            if _isolates_itself(target):
-                launcher.core.job_start = self._start
-            elif self._isolates and str(target) == SLURM:
-                self._prepare_nodes(launcher)
+        launcher = inner_launcher(
+            self._original_launcher, context, task_function, config, plan=self._plan, start=self._start
+        )
         self._launcher = launcher
         return WatchedLauncher(launcher, self, loader, config)
-
-    def _prepare_nodes(self, launcher: Any) -> None:
-        """Put our lines into the batch script, after the user's own."""
-        ours = setup_lines(
-            self._start.required, self._paths.sweep_dir.absolute(), sys.executable, self._plan.cwd
-        )
-        launcher.params["setup"] = [*(launcher.params.get("setup") or []), *ours]
-        self._start.submitter = this_host({**os.environ, **self._start.required})
 
     def _hold_code(self, context: HydraContext) -> None:
         """Freeze the code and the configs, or note what they are where the sweep runs in place."""
@@ -195,10 +129,6 @@ class SweepDoor:
             return  # nothing is known of the code, which its findings tell
         if options.freeze and self._isolates:
             try:
-                if code.snapshot is None:
-                    raise FreezeError(
-                        "code.freeze: expected a snapshot to freeze, found that none could be kept"
-                    )
                 frozen = self._freeze(code, self._plan.sweep)
             except FreezeError as error:
                 self._settle([not_frozen(str(error))])
@@ -214,15 +144,8 @@ class SweepDoor:
         return freeze_sweep(code, self._options.code, sweep)
 
     def _let_code_go(self) -> None:
-        """The jobs that are to come, if any, need the copy no more: those that outlive this process do."""
-        frozen = self._plan.frozen
-        if frozen is None or not Path(frozen.folder).is_dir():
-            return
-        waited_for = all(job.status != "planned" for job in self.ledger.record.jobs)
-        if waited_for or not self._on_slurm:
-            release_sweep(frozen, self._paths)
-        else:
-            leave_to_jobs(frozen, len(self.ledger.record.jobs), self._paths.sweep_dir)
+        if self._plan.frozen is not None:
+            let_code_go(self._plan.frozen, self.ledger.record.jobs, self._paths, jobs_go_on=self._on_slurm)
 
     def undo(self) -> None:
         """No job was started: take away the directories that were made for the sweep, innermost first."""
@@ -318,15 +241,3 @@ class SweepDoor:
         except Exception as error:  # noqa: BLE001 (the jobs are done and recorded: a table must not fail them)
             say(f"the table could not be made ({type(error).__name__}: {error})")
         say(f"sweep record {self._paths.record}; again with: repro-hydra aggregate {self._paths.sweep_dir}")
-
-
-def _isolates_itself(target: str | None) -> bool:
-    return bool(target) and str(target).endswith(".ReproLauncher")
-
-
-def _choice(config: DictConfig, group: str, node: Any) -> str:
-    """The chosen option of `group`, as the user would write it; else the class's name."""
-    chosen = config.hydra.runtime.choices.get(group)
-    if chosen:
-        return str(chosen)
-    return str(OmegaConf.select(node, "_target_")).rpartition(".")[2]

@@ -6,7 +6,7 @@ import os
 import time
 from pathlib import Path
 
-from repro_hydra.code.freeze import OwnedTree, Owner, freeze
+from repro_hydra.code.freeze import FreezeError, OwnedTree, Owner, freeze
 from repro_hydra.code.frozen_tree import FrozenTree
 from repro_hydra.code.git import GitError, GitUnavailableError
 from repro_hydra.code.release import release
@@ -37,7 +37,10 @@ def freeze_sweep(code: CodeRecord, options: CodeConf, sweep: SweepPlace) -> Froz
     Raises
     ------
     FreezeError
+        It cannot be made, or there is no snapshot to make it from.
     """
+    if code.snapshot is None:
+        raise FreezeError("code.freeze: expected a snapshot to freeze, found that none could be kept")
     assert code.repository is not None
     assert code.tree is not None
     owner = Owner(

@@ -7,12 +7,13 @@ ended; once the launching process has left, whoever finds the marks of all jobs 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from repro_hydra.code.frozen_tree import FrozenTree
 from repro_hydra.launcher.freezing import release_sweep
 from repro_hydra.record.paths import SweepPaths
+from repro_hydra.record.schema import SweepJob
 from repro_hydra.session.process import rank_and_world
 
 _MARKS, _LEFT, _CLEARING = "ended", "left", "clearing"
@@ -28,6 +29,17 @@ def note_end(frozen: FrozenTree, job_num: int, sweep_dir: Path, environ: Mapping
     except OSError:
         return  # the sweep has cleared up already
     _clear_if_last(frozen, sweep_dir)
+
+
+def let_code_go(frozen: FrozenTree, jobs: Sequence[SweepJob], paths: SweepPaths, *, jobs_go_on: bool) -> None:
+    """The launching process needs the copy no more: it goes, unless `jobs` outlive that process and need it."""
+    if not Path(frozen.folder).is_dir():
+        return
+    waited_for = all(job.status != "planned" for job in jobs)
+    if waited_for or not jobs_go_on:
+        release_sweep(frozen, paths)
+    else:
+        leave_to_jobs(frozen, len(jobs), paths.sweep_dir)
 
 
 def leave_to_jobs(frozen: FrozenTree, jobs: int, sweep_dir: Path) -> None:

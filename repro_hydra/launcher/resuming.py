@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 from hydra.core.utils import JobReturn, JobStatus
+from omegaconf import DictConfig
 
 from repro_hydra.code.freeze import hold
 from repro_hydra.code.frozen_tree import FrozenTree
@@ -24,15 +25,15 @@ from repro_hydra.launcher.freezing import freeze_sweep, frozen_place
 from repro_hydra.launcher.planning import Planner
 from repro_hydra.launcher.sweep_ledger import SweepLedger
 from repro_hydra.launcher.watched import SUBMITIT, WatchedLauncher, WatchedSweeper
+from repro_hydra.program import NoProgram, Program
 from repro_hydra.record.code import CodeRecord
 from repro_hydra.record.paths import SweepPaths
 from repro_hydra.record.schema import SweepJob, SweepRecord
 from repro_hydra.record.store import RecordError, read
 from repro_hydra.record.times import utc_now
-from repro_hydra.session import process
 from repro_hydra.session.findings import Misuse
 from repro_hydra.session.lock import Held, WriterLock
-from repro_hydra.session.plan import SweepPlace
+from repro_hydra.session.plan import Plan, SweepPlace
 from repro_hydra.session.say import say
 
 VARIABLE = "REPRO_HYDRA_RESUME_SWEEP"
@@ -79,39 +80,42 @@ def code_of(sweep_dir: Path) -> CodeRecord | None:
 
 
 class ResumeDoor(SweepDoor):
-    """The door of a sweep that goes on."""
+    """The door of a sweep that goes on: under its own id, with the command and the record that it began with.
 
-    def __init__(self, again: Again, **arguments: Any) -> None:
-        super().__init__(sweep_dir=Path(again.sweep_dir), **arguments)
-        self._numbers = again.numbers
-        self._lock = WriterLock(self._paths.sweep_dir, os.environ)
+    Parameters
+    ----------
+    plan : Plan
+        As for a sweep that begins, with the recorded code.
+
+    Raises
+    ------
+    Misuse
+        The sweep's record cannot be read.
+    """
+
+    def __init__(self, again: Again, plan: Plan, *, config: DictConfig, program: Program | NoProgram) -> None:
+        assert plan.sweep is not None
         try:
-            before = read(self._paths.sweep, SweepRecord)
+            before = read(SweepPaths(Path(again.sweep_dir)).sweep, SweepRecord)
         except RecordError as error:
             raise Misuse(str(error)) from None
-        self._plan = replace(
-            self._plan,
-            argv=before.argv,
-            cwd=before.cwd,
-            entry=before.entry,
-            sweep=SweepPlace(
-                sweep_id=before.sweep_id,
-                sweep_dir=again.sweep_dir,
-                host=process.host(),
-                pid=os.getpid(),
-                pid_started_at=process.started_at(),
-            ),
-        )
+        place = replace(plan.sweep, sweep_id=before.sweep_id)
+        plan = replace(plan, argv=before.argv, cwd=before.cwd, entry=before.entry, sweep=place)
         record = msgspec.structs.replace(
             before,
             ended_at=None,
-            detached=not self.waits,
-            host=process.host(),
-            pid=os.getpid(),
-            pid_started_at=process.started_at(),
-            resumed=[*before.resumed, {"at": utc_now(), "jobs": self._numbers, "argv": before.argv}],
+            detached=not plan.options.wait,
+            host=place.host,
+            pid=place.pid,
+            pid_started_at=place.pid_started_at,
+            resumed=[*before.resumed, {"at": utc_now(), "jobs": again.numbers, "argv": before.argv}],
         )
-        self.ledger = _ResumedLedger(self._paths, record, on_slurm=self._on_slurm)
+        super().__init__(plan, record, config=config, program=program, code_files={})
+        self._numbers = again.numbers
+        self._lock = WriterLock(self._paths.sweep_dir, os.environ)
+
+    def _open_ledger(self, record: SweepRecord) -> SweepLedger:
+        return _ResumedLedger(self._paths, record, on_slurm=self._on_slurm)
 
     def open(self) -> None:
         """As `SweepDoor.open`, for the one process that goes on with the sweep.
