@@ -78,11 +78,6 @@ class Ledger:
         if self.lock is not None:
             self.lock.check()
 
-    def check_writer_often(self) -> None:
-        """As `check_writer`, for what is written many times a second."""
-        if self.lock is not None:
-            self.lock.check_often()
-
     def keep(self, what: str, action: Callable[[], Any]) -> Any:
         """Do a piece of bookkeeping. Where it fails the run is told; in strict it then does not start."""
         try:
@@ -90,14 +85,17 @@ class Ledger:
         except (Refused, Misuse):
             raise
         except Exception as error:  # noqa: BLE001 (whatever of ours fails must not cost the user's result)
-            finding = Finding(
-                id=f"bookkeeping-failed:{what}",
-                severity="blocks",
-                message=f"{what}: could not be recorded ({type(error).__name__}: {error})",
-            )
-            self.findings.append(finding)
-            say(f"[{finding.id}] {finding.message}")
+            self.failed(what, error)
             return None
+
+    def failed(self, what: str, error: Exception, *, once: bool = False) -> None:
+        """A piece of bookkeeping failed: the user is told, and the run; of a piece that comes often, `once`."""
+        found = f"bookkeeping-failed:{what}"
+        if once and any(finding.id == found for finding in self.findings):
+            return
+        message = f"{what}: could not be recorded ({type(error).__name__}: {error})"
+        self.findings.append(Finding(id=found, severity="blocks", message=message))
+        say(f"[{found}] {message}")
 
     def give_back(self) -> None:
         """Let others write into the run's directory."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import math
 import os
 import sys
 import threading
@@ -31,12 +30,9 @@ LEASE_S = 10.0
 """How long a replaced owner is waited for, until it must have noticed."""
 SILENCE_S = 60.0
 """How long an owner on another machine must show no life before its lock is taken over."""
-FRESH_S = 0.2
-"""How long an owner that writes many times a second relies on having looked; far less than `LEASE_S`."""
 FENCED_STATUS = 75
 NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EMLINK)
 """What `os.link` answers on a file system without hard links."""
-_CLOCK: int | None = getattr(time, "CLOCK_BOOTTIME", None)  # Linux
 
 
 class Owner(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,8 +64,8 @@ class WriterLock:
         Tells whether this process is an attempt of a Slurm job: a later attempt replaces an earlier one.
     leave : callable, optional
         What a replaced owner does instead of ending its process at once.
-    silence_s, lease_s, beat_s, fresh_s : float
-        `SILENCE_S`, `LEASE_S`, `BEAT_S` and `FRESH_S`, others in tests.
+    silence_s, lease_s, beat_s : float
+        `SILENCE_S`, `LEASE_S` and `BEAT_S`, others in tests.
     """
 
     def __init__(
@@ -81,7 +77,6 @@ class WriterLock:
         silence_s: float = SILENCE_S,
         lease_s: float = LEASE_S,
         beat_s: float = BEAT_S,
-        fresh_s: float = FRESH_S,
     ) -> None:
         self._path = directory / LOCK
         self.owner = Owner(
@@ -94,7 +89,6 @@ class WriterLock:
         )
         self._leave = leave or _end_at_once
         self._silence_s, self._lease_s, self._beat_s = silence_s, lease_s, beat_s
-        self._fresh_s, self._looked_at = fresh_s, -math.inf
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self.replaced: Owner | None = None
@@ -220,20 +214,9 @@ class WriterLock:
         """To be called before each write: where another has become the owner, this process ends."""
         if self._thread is None or os.getpid() != self.owner.pid:
             return
-        asked_at = _seconds()
         current = self.current()
         if current is not None and current.token != self.owner.token:
             self._fenced(current)
-        self._looked_at = asked_at
-
-    def check_often(self) -> None:
-        """As `check`, for each of many small writes: where this process looked just now, that holds still.
-
-        A training loop writes hundreds of lines a second, and to read the lock each time cost more than the line.
-        Whoever replaces this owner waits `LEASE_S` for it to notice.
-        """
-        if _seconds() - self._looked_at >= self._fresh_s:
-            self.check()
 
     def release(self) -> None:
         """Give it back; nothing is touched that has another owner by now."""
@@ -278,11 +261,6 @@ class WriterLock:
     def _presence(self, token: str) -> Path:
         """A file that an owner has as long as it runs."""
         return self._path.with_name(f"{LOCK}.{token}")
-
-
-def _seconds() -> float:
-    """A clock that goes on while the machine is suspended, where there is one: a new owner's did too."""
-    return time.clock_gettime(_CLOCK) if _CLOCK is not None else time.monotonic()
 
 
 def _read(path: Path) -> Owner | None:

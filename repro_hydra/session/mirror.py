@@ -16,7 +16,7 @@ from repro_hydra.tracking.taken import TakenMetrics
 class Mirror:
     """Begun with the run, finished after its manifest is made."""
 
-    def __init__(self, ledger: Ledger, log: Callable[[Mapping[str, Any], int | None], None]) -> None:
+    def __init__(self, ledger: Ledger, log: Callable[[Mapping[str, Any], Any], None]) -> None:
         self._ledger = ledger
         self._log = log
         self._beside: TrackersBeside | None = None

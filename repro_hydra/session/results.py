@@ -43,13 +43,13 @@ class JobResults:
         Parameters
         ----------
         log : JobLog or None
-            Told of each line of metrics too.
+            Told of each line of metrics too, where it logs steps.
         """
         self._given = self._attempt.given
-        self._log = log
+        self._log = log if log is not None and log.logs_steps else None
         paths = self._ledger.paths
         if paths is not None:
-            self._metrics = MetricsLog(paths.metrics, self._ledger.check_writer_often, self._attempt.metrics)
+            self._metrics = MetricsLog(paths.metrics, self._ledger.check_writer, self._attempt.metrics)
             stack.callback(self._metrics.close)
 
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
@@ -60,11 +60,23 @@ class JobResults:
         ValueError
             As `MetricsLog.log` does.
         """
-        if self._metrics is not None and not self._attempt.repeating:
+        if self._metrics is None or self._attempt.repeating:
+            return
+        try:
             number = self._metrics.log(metrics, step)
-            if self._log is not None and self._log.logs_steps:
-                told = {f"metric.{name}": value for name, value in metrics.items()}
-                self._log.step("metrics", {"step": number, **told})
+        except OSError as error:  # a full disk ends no training; the run is told that lines are missing
+            self._ledger.failed("metrics", error, once=True)
+            return
+        if self._log is not None:
+            told = {f"metric.{name}": value for name, value in metrics.items()}
+            self._log.step("metrics", {"step": number, **told})
+
+    def log_taken(self, metrics: Mapping[str, Any], step: Any) -> None:
+        """The same for what the task gave to a logger of its own: nothing that is wrong with it ends the task."""
+        try:
+            self.log_metrics(metrics, None if step is None else int(step))
+        except (TypeError, ValueError, OverflowError) as error:
+            self._ledger.failed("taken-metrics", error, once=True)
 
     def log_result(self, result: Mapping[str, Any]) -> None:
         """Remember results, which stand beside what the task returns.

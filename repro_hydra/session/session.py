@@ -41,11 +41,14 @@ from repro_hydra.session.seeding import JobSeeds
 from repro_hydra.session.watching import Watching
 
 _active: list[Session] = []
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
+    # A training asks at each of its steps: to compare process ids there costs an eighth of a line of metrics.
+    os.register_at_fork(after_in_child=_active.clear)
 
 
 def active_session() -> Session | None:
     """The session that this process is in, if any; a forked child is not in its parent's."""
-    return _active[-1] if _active and _active[-1].owns_process() else None
+    return _active[-1] if _active else None
 
 
 class Session:
@@ -127,7 +130,7 @@ class Session:
         heart.start()
         stack.callback(heart.stop)
         _active.append(self)
-        stack.callback(_active.remove, self)
+        stack.callback(self._leave)
         self._clock = time.perf_counter()
         self._step("the run begins", run_id=self.run.run_id, mode=self._plan.mode.value, host=self.run.host)
         if self._seeds.chosen is not None:
@@ -167,6 +170,10 @@ class Session:
 
     # ------------------------------------------------------------------ while it runs
 
+    def _leave(self) -> None:
+        if self in _active:  # not so in a forked child that unwinds through here
+            _active.remove(self)
+
     def owns_process(self) -> bool:
         return os.getpid() == self._pid
 
@@ -182,9 +189,9 @@ class Session:
         """See `repro_hydra.log_metrics`."""
         self._results.log_metrics(metrics, step)
 
-    def _log_taken(self, metrics: Mapping[str, Any], step: int | None) -> None:
+    def _log_taken(self, metrics: Mapping[str, Any], step: Any) -> None:
         if self.owns_process():
-            self._results.log_metrics(metrics, step)
+            self._results.log_taken(metrics, step)
 
     def log_result(self, result: Mapping[str, Any]) -> None:
         """See `repro_hydra.log_result`."""

@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 
 from repro_hydra.record.values import as_number
 
-Log = Callable[[Mapping[str, Any], "int | None"], None]
-Read = Callable[..., tuple[Mapping[str, Any], "int | None"]]
+Log = Callable[[Mapping[str, Any], Any], None]
+Read = Callable[..., tuple[Mapping[str, Any], Any]]
 
 
 class Source(NamedTuple):
@@ -102,7 +102,7 @@ class TakenMetrics:
     Parameters
     ----------
     log : callable
-        Gets the numbers among the metrics, and their step or None.
+        Gets the numbers among the metrics, and their step as the library was given it, or None.
     """
 
     def __init__(self, log: Log) -> None:
@@ -151,7 +151,7 @@ class TakenMetrics:
             return  # called in a way that this version of ours does not know: the library took it
         numbers = {_free(name): value for name, value in metrics.items() if as_number(value) is not None}
         if numbers:
-            self._log(numbers, None if step is None else int(step))
+            self._log(numbers, step)
 
 
 def _free(name: str) -> str:

@@ -10,7 +10,9 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,6 +23,7 @@ from repro_hydra.config import Mode
 from repro_hydra.record.paths import RunPaths
 from repro_hydra.record.schema import RunRecord
 from repro_hydra.record.store import write_json
+from repro_hydra.record.values import as_number, number_to_json
 from repro_hydra.session import process
 from repro_hydra.session.claim import check_directory, claim_record, reserve_stamped
 from repro_hydra.session.ending import Terminated, ending
@@ -117,6 +120,48 @@ class TestMetrics:
         assert [rows[0]["loss"], rows[1]["loss"]] == [0.5, "NaN"]
         assert log.last == {"loss": "NaN", "accuracy": 1}
 
+    def test_a_short_way_writes_what_the_long_way_writes(self, tmp_path: Path) -> None:
+        """Names that were logged before are not looked at again; their values are, each of them."""
+        log = MetricsLog(tmp_path / "m.jsonl")
+        first = {"null": 0.1, "loss": 5e-324, "n": -0.0}
+        inf = float("inf")
+        given: list[dict[str, Any]] = [
+            *(first, first, {"loss": 1.7976931348623157e308, "n": 2**80}, {"loss": inf, "n": -inf}, {"n": 3}),
+            *({"loss": float("nan")}, {"loss": np.float64(0.1), "n": np.int32(-7)}, {"new": 1 / 3}, {}),
+        ]
+        for values in given:
+            log.log(values)
+        log.close()
+        for values, text in zip(given, (tmp_path / "m.jsonl").open(), strict=True):
+            line = json.loads(text)
+            assert datetime.fromisoformat(line.pop("time")).tzinfo is not None
+            del line["step"]
+            assert [(k, repr(v)) for k, v in line.items()] == [
+                (k, repr(number_to_json(as_number(v)))) for k, v in values.items()
+            ]
+        with pytest.raises(ValueError, match="log_metrics: loss: expected a number"):
+            log.log({"loss": True})
+
+    def test_a_killed_process_loses_no_line_that_it_logged(self, tmp_path: Path) -> None:
+        """SIGKILL within a loop that logs: every call that had returned stands in the file, whole."""
+        program = (
+            "import itertools, sys; from pathlib import Path; from repro_hydra.session.metrics import MetricsLog\n"
+            "log = MetricsLog(Path(sys.argv[1]))\n"
+            "for i in itertools.count(): log.log({'i': i, 'x' * 300: i / 7}); print(i, flush=True)"
+        )
+        process = subprocess.Popen(
+            [sys.executable, "-c", program, str(tmp_path / "m.jsonl")], stdout=subprocess.PIPE, text=True
+        )
+        assert process.stdout is not None
+        for text in process.stdout:
+            if text == "500\n":
+                process.kill()
+        process.wait(timeout=60)
+        returned = text if text.endswith("\n") else "500"
+        rows = [json.loads(line) for line in (tmp_path / "m.jsonl").open()]
+        assert [row["i"] for row in rows] == list(range(len(rows)))
+        assert len(rows) > int(returned) >= 500
+
     @pytest.mark.parametrize(
         "bad", [{"step": 1}, {"time": 1}, {"loss": "low"}, {"loss": None}, {"loss": True}]
     )
@@ -140,6 +185,45 @@ class TestMetrics:
         log.close()
         steps = [json.loads(line)["step"] for line in (tmp_path / "m.jsonl").open()]
         assert steps == list(range(200))
+
+
+FULL = """
+import os, resource, sys
+import repro_hydra
+from repro_hydra.session.session import active_session
+with repro_hydra.session({}, mode=sys.argv[1], run_dir="run", options={"take_metrics": False}) as run:
+    if (child := os.fork()) == 0:
+        repro_hydra.log_metrics({"loss": -1.0})
+        sys.exit(3 if repro_hydra.current_run() else 4)  # unwinds through the session, which is its parent's
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))  # no file may grow beyond: the last write is cut short
+    for step in range(100):
+        run.log_metrics({"loss": step / 7, "rate": 0.1})
+    resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+    run.log_metrics({"loss": 2.0})
+    active_session()._log_taken({"taken": 1.0}, float("nan"))
+    print("trained")
+"""
+
+
+def test_a_disk_that_is_full_ends_no_training(tmp_path: Path) -> None:
+    """Lines that find no room are missing whole, the others have the steps they had; it is said once, and recorded.
+
+    (And a forked child logs nothing into its parent's run, and a step of another logger's that is none costs the line.)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", FULL, "standard"], cwd=tmp_path, capture_output=True, text=True, timeout=100
+    )
+    assert (done.returncode, done.stdout) == (0, "4\ntrained\n"), done.stderr
+    assert done.stderr.count("bookkeeping-failed:metrics") == 2  # where it happens, and at the end
+    told = json.loads((tmp_path / "run/.repro/run.json").read_text())
+    severity = {one["id"]: one["severity"] for one in told["findings"]}
+    assert severity["bookkeeping-failed:metrics"] == severity["bookkeeping-failed:taken-metrics"] == "blocks"
+    *lines, last = [json.loads(line) for line in (tmp_path / "run/.repro/metrics.jsonl").open()]
+    assert [line["step"] for line in lines] == list(range(len(lines)))
+    assert 5 < len(lines) < 100
+    assert (last["step"], last["loss"]) == (100, 2.0)
 
 
 def test_the_heart_survives_a_full_disk_and_stops_for_good() -> None:

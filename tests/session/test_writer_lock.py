@@ -16,6 +16,7 @@ import pytest
 from repro_hydra.record.paths import LOCK
 from repro_hydra.record.store import write_bytes
 from repro_hydra.session.lock import FENCED_STATUS, Held, Owner, WriterLock
+from repro_hydra.session.metrics import MetricsLog
 from repro_hydra.session.process import started_at
 
 HOLDING = """
@@ -187,21 +188,25 @@ def test_what_killed_ones_left_is_swept_up(tmp_path: Path, other: subprocess.Pop
     assert left == expected
 
 
-def test_a_look_of_just_now_holds_for_the_next_line(tmp_path: Path) -> None:
-    """What writes hundreds of lines a second looks now and then; older than that it looks again, and is fenced."""
+@pytest.mark.parametrize(
+    ("fresh_s", "set_back_s", "noticed"), [(3600.0, 0.0, False), (0.0, 0.0, True), (3600.0, 60.0, True)]
+)
+def test_a_look_of_just_now_holds_for_the_next_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fresh_s: float, set_back_s: float, noticed: bool
+) -> None:
+    """Metrics come by the hundred: a look holds for a while, and not where the clock was set back meanwhile."""
     left: list[str] = []
-    for fresh_s, noticed in ((3600.0, False), (0.0, True)):
-        directory = tmp_path / str(fresh_s)
-        directory.mkdir()
-        mine = WriterLock(directory, {}, leave=lambda: left.append("left"), beat_s=3600, fresh_s=fresh_s)
-        mine.acquire()
-        mine.check_often()
-        other = msgspec.structs.replace(mine.owner, token="another")
-        (directory / LOCK).write_bytes(msgspec.json.encode(other))
-        mine.check_often()
-        assert bool(left) is noticed
-        mine.release()
-    WriterLock(tmp_path, {}, fresh_s=0.0).check_often()  # never acquired: nothing to be held against
+    mine = WriterLock(tmp_path, {}, leave=lambda: left.append("left"), beat_s=3600)
+    mine.acquire()
+    log = MetricsLog(tmp_path / "metrics.jsonl", mine.check, fresh_s=fresh_s)
+    log.log({"loss": 1.0})
+    other = msgspec.structs.replace(mine.owner, token="another")
+    (tmp_path / LOCK).write_bytes(msgspec.json.encode(other))
+    clock = time.time
+    monkeypatch.setattr(time, "time", lambda: clock() - set_back_s)
+    log.log({"loss": 1.0})
+    assert bool(left) is noticed
+    mine.release()
 
 
 def test_only_the_owners_process_gives_it_back(tmp_path: Path) -> None:
