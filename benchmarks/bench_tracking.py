@@ -1,19 +1,26 @@
-"""What tracking costs a training loop, with a tracker that is dead, slow or well: bound 1 % of the step.
+"""What tracking costs a training loop that logs 2,000 metrics a second: bound 1 % of the step.
 
-    python benchmarks/bench_tracking.py
-    python benchmarks/bench_tracking.py --rounds 60 --steps-ms 5
+    python benchmarks/bench_tracking.py                    # under two minutes
+    python benchmarks/bench_tracking.py --seconds 600      # narrower intervals
+    python benchmarks/bench_tracking.py --arms none mlflow-file --steps-ms 5
 
-Prints one JSON document. One Hydra job a tracker and step length: a torch training step of that length, in blocks that
-take turns (their order drawn anew each round):
+Prints one JSON document; how far it is goes to standard error. One real Hydra job a tracker (an arm), all of them
+there at once and one computing at a time, in turns whose order is drawn anew each round. The arms:
 
-- `alone`: nothing is logged, and the process beside the job that talks to the tracker stands still (SIGSTOP);
-- `again`: the same once more, which shows what differences this machine makes by itself;
-- `0`, `1`, `10`: so many metrics are logged at each step, and the process beside the job runs.
+- `none`: no tracker, only `metrics.jsonl`;
+- `well`: TensorBoard, which takes everything at once;
+- `slow`: MLflow's client, whose server answers each call after ten seconds;
+- `down`: MLflow's client, whose server is not there;
+- `mlflow-file` (if asked for): MLflow without a server, whose database the process beside the job writes.
 
-Each round gives a ratio of every kind of block to its `alone`; told is the median over the rounds with a bootstrap
-interval of 95 %, of the wall time and of the time that the training's own thread spent on a processor (`cpu`: what a
-shared machine distorts least). `call_us` is one call of `log_metrics`, by itself. With ten metrics a step, 5 ms make
-2,000 metrics a second.
+A turn is a training step of that length again and again, in four stretches: silent, logging, logging, silent (so that
+a machine that grows slower is no difference). In the silent ones nothing is logged and the process beside the job
+stands still (SIGSTOP). A round gives one ratio of logging to silent, told as percent more, with the median over the
+rounds and its bootstrap interval of 95 %: `wall`, and `cpu`, the time that the training's own thread spent on a
+processor (what a shared machine distorts least). `noise` is the second silent stretch over the first one: what this
+machine makes of nothing. `call_us` is a call of `log_metrics` within the training, by itself (median, and nine in
+ten), `call_percent` its median as a part of the step. `beside_cpu_percent` is what the process beside the job used of
+one processor meanwhile. In the end each line that was logged is looked for in the record.
 """
 
 from __future__ import annotations
@@ -21,165 +28,237 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import random
+import shutil
 import socket
 import statistics
 import subprocess
 import sys
 import tempfile
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from multiprocessing.connection import Connection, Listener
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
-TRACKERS = ("dead", "slow", "well")
+import psutil
+
+BY_DEFAULT = ("none", "well", "slow", "down")
+ARMS = (*BY_DEFAULT, "mlflow-file")
 ANSWER_AFTER_S = 10.0
-BLOCKS = ("alone", "again", "0", "1", "10")
-
-JOB = """
-import json, os, random, signal, time
-import hydra, psutil, repro_hydra, torch
-
-@hydra.main(version_base=None, config_path=None)
-def main(cfg):
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    width = 256
-    model = torch.nn.Sequential(torch.nn.Linear(width, width), torch.nn.ReLU(), torch.nn.Linear(width, 10))
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.001)
-
-    def step(batch):
-        optimizer.zero_grad()
-        loss = model(batch).square().mean()
-        loss.backward()
-        optimizer.step()
-
-    def best(rows):
-        batch = torch.randn(rows, width)
-        step(batch)
-        times = []
-        for _ in range(15):
-            begun = time.perf_counter()
-            step(batch)
-            times.append(time.perf_counter() - begun)
-        return min(times)
-
-    rows = 64
-    for _ in range(8):  # towards the wanted length
-        rows = max(8, round(rows * min(max(cfg.step_ms / 1000 / best(rows), 0.25), 4.0)))
-    batch = torch.randn(rows, width)
-    steps = max(4, round(cfg.block_s / best(rows)))
-    metrics = {kind: {f"metric_{i}": i / 7 for i in range(int(kind))} for kind in ("0", "1", "10")}
-    (beside,) = [child for child in psutil.Process().children() if "sender" in " ".join(child.cmdline())]
-    for _ in range(120):  # until it has imported what it sends by, and waits
-        before = sum(beside.cpu_times()[:2])
-        time.sleep(0.5)
-        if before > 0.5 and sum(beside.cpu_times()[:2]) - before < 0.02:
-            break
-    repro_hydra.log_metrics({"first": 1.0})
-    time.sleep(1)
-    chance = random.Random(0)
-    rounds, calls = [], []
-
-    def block(kind):
-        logged = metrics.get(kind)
-        if kind in ("alone", "again"):
-            beside.suspend()
-        else:
-            beside.resume()
-        step(batch)  # the first after the switch
-        wall, cpu = time.perf_counter(), time.thread_time()
-        for _ in range(steps):
-            step(batch)
-            if logged:
-                repro_hydra.log_metrics(logged)
-        return (time.perf_counter() - wall) / steps, (time.thread_time() - cpu) / steps
-
-    for _ in range(cfg.rounds):
-        order = ["alone", "again", "0", "1", "10"]
-        chance.shuffle(order)
-        rounds.append({kind: block(kind) for kind in order})
-    beside.resume()
-    for _ in range(200):
-        step(batch)
-        begun = time.thread_time()
-        repro_hydra.log_metrics(metrics["10"])
-        calls.append(time.thread_time() - begun)
-        if sum(calls) > 0 and len(calls) * cfg.step_ms > 4000:
-            break
-    json.dump({"rounds": rounds, "calls": calls, "steps": steps}, open(cfg.out, "w"))
-
-main()
-"""
+START_LIMIT_S = 120.0
+TURN_LIMIT_S = 60.0
+SETTLE_LIMIT_S = 30.0
+LEAST_ROUNDS = 10
+STRETCHES = ("silent", "logging", "logging", "silent")
+JOB = Path(__file__).with_name("tracked_training.py")
 
 
 @contextmanager
-def tracking(kind: str) -> Iterator[list[str]]:
-    """The overrides that choose the tracker: nobody listens, or each answer takes ten seconds, or all is well."""
-    if kind == "well":
+def tracked_by(arm: str) -> Iterator[list[str]]:
+    """The overrides that choose the tracker."""
+    if arm == "none":
+        yield []
+    elif arm == "well":
         yield ["+repro/tracking=tensorboard", "hydra.callbacks.repro.tracking.tensorboard.wait_s=1"]
-        return
-    wait = "hydra.callbacks.repro.tracking.mlflow.wait_s=1"
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        uri = f"http://127.0.0.1:{listening.getsockname()[1]}"
-        if kind == "slow":
-            listening.listen(64)
-            threading.Thread(target=_answer_late, args=(listening,), daemon=True).start()
-        yield ["+repro/tracking=mlflow", f"hydra.callbacks.repro.tracking.mlflow.uri={uri}", wait]
+    else:
+        by_mlflow = ["+repro/tracking=mlflow", "hydra.callbacks.repro.tracking.mlflow.wait_s=1"]
+        with _answering(arm) as uri:
+            yield [*by_mlflow, *([f"hydra.callbacks.repro.tracking.mlflow.uri={uri}"] if uri else [])]
 
 
-def _answer_late(listening: socket.socket) -> None:
-    held = []
-    while True:
+@contextmanager
+def _answering(arm: str) -> Iterator[str | None]:
+    if arm == "slow":
+        with ThreadingHTTPServer(("127.0.0.1", 0), _Late) as server:
+            server.daemon_threads, server.block_on_close = True, False
+            Thread(target=server.serve_forever, daemon=True).start()
+            yield f"http://127.0.0.1:{server.server_port}"
+            server.shutdown()
+    elif arm == "down":
+        with socket.socket() as taken:  # and nobody listens there
+            taken.bind(("127.0.0.1", 0))
+            yield f"http://127.0.0.1:{taken.getsockname()[1]}"
+    else:
+        yield None
+
+
+class _Late(BaseHTTPRequestHandler):
+    def handle_any(self) -> None:
+        time.sleep(ANSWER_AFTER_S)
+        with suppress(OSError):  # whoever asked has gone
+            self.send_error(503)
+
+    do_GET = do_POST = handle_any
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Length:
+    """A length of the step, and what makes it."""
+
+    ms: float
+    rows: int
+    steps: int
+    """In a stretch."""
+    metrics: int
+    """At a step."""
+
+
+@dataclass
+class Arm:
+    """One job, waiting for its turn."""
+
+    name: str
+    folder: Path
+    job: subprocess.Popen[bytes]
+    line: Connection
+    beside: list[psutil.Process]
+    logged: int = 0
+    turns: dict[float, list[dict[str, Any]]] = field(default_factory=dict)
+
+    def ask(self, *what: Any) -> Any:
+        self.line.send(what)
+        if not self.line.poll(TURN_LIMIT_S):
+            raise TimeoutError(f"{self.name}: no answer in {TURN_LIMIT_S:.0f} s\n{_said(self.folder)}")
+        return self.line.recv()
+
+    def settle(self) -> None:
+        """Wait until the process beside the job has imported what it sends by, and stop it."""
+        for process in self.beside:
+            begun = idle_since = time.monotonic()
+            used = 0.0
+            while time.monotonic() < min(begun + SETTLE_LIMIT_S, idle_since + 1.0):
+                now = sum(process.cpu_times()[:2])
+                if now - used > 0.05 or now < 0.3:
+                    used, idle_since = now, time.monotonic()
+                time.sleep(0.1)
+            process.suspend()
+
+    def take_turn(self, length: Length) -> None:
+        found = self.ask("turn", length.rows, length.steps, length.metrics, STRETCHES)
+        self.turns.setdefault(length.ms, []).append(found)
+        self.logged += STRETCHES.count("logging") * length.steps + len(found["calls"])
+
+    def ended(self) -> None:
+        """Wait for the job's end: it was well, and each line is in its record."""
+        if self.job.wait(START_LIMIT_S) != 0:
+            raise RuntimeError(f"{self.name}: the job failed\n{_said(self.folder)}")
+        (metrics,) = self.folder.glob("outputs/*/*/.repro/metrics.jsonl")
+        with metrics.open() as lines:
+            there = sum(1 for _ in lines)
+        if there != self.logged:
+            raise RuntimeError(f"{self.name}: {self.logged} lines were logged, {there} are in the record")
+
+
+def started(arm: str, folder: Path, stack: ExitStack) -> Callable[[], Arm]:
+    """Start an arm's job; what is returned waits for it."""
+    folder.mkdir()
+    shutil.copy(JOB, folder / "train.py")  # out of this repository, which would be captured as its code
+    control = str(folder / "control")
+    listener = stack.enter_context(Listener(control, "AF_UNIX"))
+    overrides = stack.enter_context(tracked_by(arm))
+    said = stack.enter_context((folder / "said").open("wb"))
+    job = subprocess.Popen(
+        [sys.executable, "train.py", "+repro=standard", *overrides, f"+control={control}"],
+        cwd=folder,
+        env={**os.environ, "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"},
+        stdout=said,
+        stderr=said,
+        start_new_session=True,
+    )
+    stack.callback(_end, job, psutil.Process(job.pid))
+
+    def join() -> Arm:
+        listener._listener._socket.settimeout(START_LIMIT_S)  # type: ignore[attr-defined]
         try:
-            connection, _ = listening.accept()
-        except OSError:
-            return
-        held.append(connection)
-        threading.Timer(ANSWER_AFTER_S, connection.close).start()
+            line = listener.accept()
+        except TimeoutError:
+            raise TimeoutError(f"{arm}: did not begin\n{_said(folder)}") from None
+        return Arm(arm, folder, job, line, [psutil.Process(pid) for pid in line.recv()])
+
+    return join
 
 
-def measured(kind: str, step_ms: float, options: argparse.Namespace) -> dict[str, Any]:
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        (folder / "train.py").write_text(JOB)
-        asked = {
-            "step_ms": step_ms,
-            "block_s": options.block_s,
-            "rounds": options.rounds,
-            "out": folder / "out.json",
-        }
-        with tracking(kind) as chosen:
-            subprocess.run(
-                [
-                    *(sys.executable, "train.py", "+repro=standard", *chosen),
-                    *(f"+{key}={value}" for key, value in asked.items()),
-                ],
-                cwd=folder,
-                env={**os.environ, "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"},
-                check=True,
-                capture_output=True,
-                timeout=1200,
+def _end(job: subprocess.Popen[bytes], process: psutil.Process) -> None:
+    """End a job before its time, and the process beside it, which may stand still."""
+    if job.poll() is None:
+        for each in (*process.children(recursive=True), process):
+            each.kill()
+        job.wait()
+
+
+def _said(folder: Path) -> str:
+    return (folder / "said").read_text()[-2000:]
+
+
+def tell(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Let every arm have its turns."""
+    with ExitStack() as stack:
+        top = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        arms = [join() for join in [started(name, top / name, stack) for name in options.arms]]
+        for arm in arms:
+            arm.settle()
+        lengths = []
+        for ms in options.steps_ms:
+            steps, metrics = (
+                max(2, round(1000 * options.stretch_s / ms)),
+                max(1, round(options.rate * ms / 1000)),
             )
-        found: dict[str, Any] = json.loads((folder / "out.json").read_text())
-        (metrics,) = folder.glob("outputs/*/*/.repro/metrics.jsonl")
-        logged = sum(1 for _ in metrics.open())
-    expected = 1 + 2 * options.rounds * found["steps"] + len(found["calls"])
-    assert logged == expected, f"{kind}: {expected} lines were logged, {logged} are in the record"
+            lengths.append(Length(ms=ms, rows=arms[0].ask("tune", ms), steps=steps, metrics=metrics))
+        tell(f"{', '.join(options.arms)}: under way")
+        chance = random.Random(0)
+        begun, rounds = time.monotonic(), 0
+        while rounds < LEAST_ROUNDS or time.monotonic() - begun < options.seconds:
+            for length in lengths:
+                for arm in chance.sample(arms, len(arms)):
+                    arm.take_turn(length)
+            rounds += 1
+            tell(f"round {rounds}, {time.monotonic() - begun:.0f} of {options.seconds:.0f} s")
+        for arm in arms:
+            arm.line.send(None)
+        for arm in arms:
+            arm.ended()
+        return [told(arm, length) for length in lengths for arm in arms]
+
+
+def told(arm: Arm, length: Length) -> dict[str, Any]:
+    """One arm at one length of the step, as it is printed."""
+    turns = arm.turns[length.ms]
+    calls = sorted(1e6 * call for turn in turns for call in turn["calls"])
+    logging_s = sum(wall for turn in turns for wall, _ in turn["stretches"][1:3])
+    step_ms = statistics.median(1e3 * turn["stretches"][0][0] / length.steps for turn in turns)
+    call_us = statistics.median(calls)
     return {
-        "tracker": kind,
-        "step_ms": round(1e3 * statistics.median(item["alone"][0] for item in found["rounds"]), 2),
-        "steps_a_block": found["steps"],
-        "call_us": round(1e6 * statistics.median(found["calls"]), 1),
+        "tracker": arm.name,
+        "rounds": len(turns),
+        "step_ms": round(step_ms, 2),
+        "metrics_a_step": length.metrics,
         **{
-            f"{clock}_percent_more": {
-                block: percent_more([item[block][place] / item["alone"][place] for item in found["rounds"]])
-                for block in BLOCKS[1:]
-            }
+            f"{clock}_percent_more": percent_more(
+                [_sum(turn, (1, 2), place) / _sum(turn, (0, 3), place) for turn in turns]
+            )
             for place, clock in enumerate(("wall", "cpu"))
         },
+        "noise_percent": percent_more([_sum(turn, (3,), 0) / _sum(turn, (0,), 0) for turn in turns]),
+        "call_us": [round(call_us, 1), round(calls[len(calls) * 9 // 10], 1)],
+        "call_percent": round(call_us / (10 * step_ms), 3),
+        "beside_cpu_percent": round(100 * sum(turn["beside_cpu_s"] for turn in turns) / logging_s, 1),
     }
+
+
+def _sum(turn: dict[str, Any], stretches: tuple[int, ...], clock: int) -> float:
+    return sum(float(turn["stretches"][each][clock]) for each in stretches)
 
 
 def percent_more(ratios: list[float]) -> list[float]:
@@ -196,13 +275,16 @@ def percent_more(ratios: list[float]) -> list[float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=40)
-    parser.add_argument("--block-s", type=float, default=0.4)
+    parser.add_argument("--seconds", type=float, default=80.0, help="so long rounds are begun (10 at least)")
+    parser.add_argument("--stretch-s", type=float, default=0.1, help="of the four in a turn")
     parser.add_argument("--steps-ms", type=float, nargs="+", default=[5.0, 50.0])
-    parser.add_argument("--trackers", nargs="+", choices=TRACKERS, default=list(TRACKERS))
+    parser.add_argument("--rate", type=float, default=2000.0, help="metrics a second")
+    parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(BY_DEFAULT))
     options = parser.parse_args()
-    found = [measured(kind, ms, options) for ms in options.steps_ms for kind in options.trackers]
-    print(json.dumps({"rounds": options.rounds, "cores": os.cpu_count(), "measured": found}, indent=2))
+    begun = time.monotonic()
+    found = measure(options)
+    facts = {"cores": os.cpu_count(), "took_s": round(time.monotonic() - begun)}
+    print(json.dumps({**facts, "measured": found}, indent=2))
 
 
 if __name__ == "__main__":
