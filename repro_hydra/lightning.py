@@ -246,17 +246,20 @@ class Resumable(Callback):  # type: ignore[misc, unused-ignore]
     # ------------------------------------------------------------------ to and from the disk
 
     def _save(self, position: Position) -> bool:
-        """Whether it could be written; a full disk is said, and ends no training."""
-        if self._shelf is None or self._state is None:
+        """Whether it could be written."""
+        state = self._state
+        if self._shelf is None or state is None:
             return False
-        random = self._take_random()
-        payload = {
-            "position": position.as_plain(),
-            "place": None if position.loop is None else asdict(self._loaders[0].place()),
-            "random": random,
-            "trainer": self._state.take(epoch_begins=position.loop is None),
-        }
-        saved = self._around.save(self._shelf, self._name, position, payload)
+
+        def take() -> dict[str, Any]:
+            return {
+                "position": position.as_plain(),
+                "place": None if position.loop is None else asdict(self._loaders[0].place()),
+                "random": self._take_random(),
+                "trainer": state.take(epoch_begins=position.loop is None),
+            }
+
+        saved = self._around.save(self._shelf, self._name, position, take)
         if saved:
             self._schedule.saved()
         return saved

@@ -59,7 +59,7 @@ def write_checkpoint(path: Path, header: Header, payload: Any) -> None:
             hashing = _Hashing(stream)
             header = msgspec.structs.replace(header, torch=str(torch.__version__))
             hashing.write(msgspec.json.encode(header) + b"\n")
-            torch.save(payload, hashing)  # type: ignore[arg-type]
+            _save(payload, hashing)
             stream.seek(len(MAGIC))
             stream.write(hashing.digest())
             stream.flush()
@@ -69,6 +69,18 @@ def write_checkpoint(path: Path, header: Header, payload: Any) -> None:
         Path(temporary).unlink(missing_ok=True)
         raise
     _sync_directory(path.parent)
+
+
+def _save(payload: Any, hashing: _Hashing) -> None:
+    """``torch.save``, which tells of a full disk as a RuntimeError of its own ("unexpected pos 768 vs 662")."""
+    import torch
+
+    try:
+        torch.save(payload, hashing)  # type: ignore[arg-type]
+    except Exception:
+        if hashing.failed is not None:
+            raise hashing.failed from None
+        raise
 
 
 def read_header(path: Path) -> Header:
@@ -187,18 +199,29 @@ def _first_line(error: BaseException) -> str:
 
 
 class _Hashing(io.RawIOBase):
-    """Passes on what is written, and keeps its digest."""
+    """Passes on what is written, and keeps its digest.
+
+    Attributes
+    ----------
+    failed : OSError or None
+        Why the first write that failed did.
+    """
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
         self._hasher = blake3.blake3()
+        self.failed: OSError | None = None
 
     def writable(self) -> bool:
         return True
 
     def write(self, data: Any) -> int:
         self._hasher.update(data)
-        return self._stream.write(data)
+        try:
+            return self._stream.write(data)
+        except OSError as error:
+            self.failed = self.failed or error
+            raise
 
     def digest(self) -> bytes:
         return self._hasher.hexdigest().encode()

@@ -40,21 +40,22 @@ class Surroundings:
     not_exact: Callable[[str, str], None] = field(default=lambda _kind, _message: None)
     """Told what a checkpoint cannot hold: a short name and a message."""
 
-    def save(self, shelf: Shelf, name: str, position: Position, payload: dict[str, Any]) -> bool:
-        """Whether the checkpoint could be written; a full disk is said, and ends no training."""
-        header = Header(
-            name=name,
-            step=position.step,
-            epoch=position.epoch,
-            saved_at=self.now(),
-            parts=self.take_parts(),
-        )
+    def save(self, shelf: Shelf, name: str, position: Position, take: Callable[[], dict[str, Any]]) -> bool:
+        """Whether a checkpoint of what `take` gives could be written; where not it is said, and ends no training."""
         try:
-            shelf.save(header, payload)
-        except OSError as error:
+            header = Header(
+                name=name,
+                step=position.step,
+                epoch=position.epoch,
+                saved_at=self.now(),
+                parts=self.take_parts(),
+            )
+            shelf.save(header, take())
+        except Exception as error:  # noqa: BLE001 (a full disk, a state that became none, whatever torch makes of them)
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
             self.say(
-                f"{shelf.directory}: the checkpoint of {position} could not be written ({error.strerror or error}); "
-                "the training goes on"
+                f"{shelf.directory}: the checkpoint of {position} could not be written "
+                f"({reason or type(error).__name__}); the training goes on"
             )
             return False
         return True
@@ -304,13 +305,19 @@ class Resumable:
         }
 
     def _save(self) -> bool:
-        """Whether it could be written; a full disk is said, and ends no training."""
+        """Whether it could be written."""
         if self._shelf is None:
             return False
+        saved = self._around.save(self._shelf, self._name, self._position, self._payload)
+        if saved:
+            self._schedule.saved()
+        return saved
+
+    def _payload(self) -> dict[str, Any]:
         position = self._position
         loader_now = [] if position.loop is None else [generators.take(each) for each in self._drawn_from]
         now = self._take_random()
-        payload = {
+        return {
             "position": position.as_plain(),
             "objects": objects.take(self._tracked, gradients=self._gradients),
             "random": {
@@ -322,10 +329,6 @@ class Resumable:
             },
             "variables": self._variables.take(),
         }
-        saved = self._around.save(self._shelf, self._name, position, payload)
-        if saved:
-            self._schedule.saved()
-        return saved
 
     def _take_random(self) -> dict[str, Any]:
         return {"global": generators.take_global(), "streams": self._around.take_streams()}

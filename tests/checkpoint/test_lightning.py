@@ -142,6 +142,24 @@ def test_mistakes_are_told(tmp_path: Path) -> None:
         trainer.fit(Odd({}), torch.utils.data.DataLoader(Points(), 4))
 
 
+def test_state_that_becomes_none_ends_no_training(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What could be kept on entry, and in the second epoch cannot: said plainly, and the Trainer trains on."""
+
+    class TurnsOdd(Classifier):
+        def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+            checkpoint["odd"] = object() if self.current_epoch else 0
+
+    trainer = lightning.Trainer(
+        callbacks=[Resumable(directory=tmp_path)], accelerator="cpu", logger=False, enable_checkpointing=False,
+        enable_progress_bar=False, enable_model_summary=False, max_epochs=3,
+    )  # fmt: skip
+    loader = torch.utils.data.DataLoader(Points(), 4)
+    trainer.fit(TurnsOdd({}), loader, loader)
+    assert trainer.current_epoch == 3
+    told = capsys.readouterr().err
+    assert told.count("could not be written (the Trainer's checkpoint.odd: expected tensors") == 2, told
+
+
 def test_in_a_run(tmp_path: Path) -> None:
     """A recorded run with loader workers, struck within an epoch and killed in the next: metrics are not doubled."""
     (tmp_path / "home").mkdir()

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import random
+import re
+import resource
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -395,15 +398,91 @@ def test_what_cannot_be_kept_is_told_on_entry(tmp_path: Path) -> None:
         pass
 
 
-def test_a_full_disk_ends_no_training(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A file comes to stand where the directory should be: it is said, and the loop comes to its end."""
+class TurnsOdd:
+    """Its state is plain on entry, and later none that a checkpoint can hold, or none at all."""
+
+    def __init__(self, later: Callable[[], Any]) -> None:
+        self.later: Callable[[], Any] | None = None
+        self._then = later
+
+    def turn(self) -> None:
+        self.later = self._then
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"lock": 0 if self.later is None else self.later()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None: ...
+
+
+@contextlib.contextmanager
+def no_file_longer_than(size_bytes: int) -> Iterator[None]:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+@pytest.mark.parametrize(
+    ("failure", "reason"),
+    [
+        ("place taken", "File exists"),
+        ("disk full at once", "File too large"),
+        ("disk full within torch.save", "File too large"),
+        (
+            "no plain state",
+            r"odd\.lock: expected tensors, numbers, text, lists or dicts, found _thread\.lock",
+        ),
+        ("state_dict raises", "no state today"),
+    ],
+)
+def test_a_checkpoint_that_cannot_be_written_ends_no_training(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], failure: str, reason: str
+) -> None:
+    """It is said each time, why; the loop comes to its end, and the checkpoint before stays."""
+
+    def raises() -> None:
+        raise RuntimeError("no state today")
+
     done: list[int] = []
-    with resumable(nn.Linear(1, 1), directory=tmp_path / "taken") as state:
-        (tmp_path / "taken").touch()
-        for epoch in state.epochs(2):
+    odd = TurnsOdd(raises if failure == "state_dict raises" else threading.Lock)
+    size = {"disk full at once": 50, "disk full within torch.save": 5000}.get(failure)
+    with contextlib.ExitStack() as stack:
+        state = stack.enter_context(
+            resumable(nn.Linear(64, 64), odd=odd, directory=tmp_path / "place", name="loop")
+        )
+        for epoch in state.epochs(3):
             done.append(epoch)
-    assert done == [0, 1]
-    assert capsys.readouterr().err.count("could not be written") == 2
+            if epoch == 1 and size is not None:
+                stack.enter_context(no_file_longer_than(size))
+            elif epoch == 1 and failure == "place taken":
+                (tmp_path / "place").rename(tmp_path / "before")
+                (tmp_path / "place").touch()
+            elif epoch == 1:
+                odd.turn()
+    assert done == [0, 1, 2]
+    told = capsys.readouterr().err
+    assert len(re.findall(rf"the checkpoint of .* could not be written \({reason}", told)) == 2, told
+    kept = [path.name for place in ("place", "before") for path in (tmp_path / place).glob("*")]
+    assert kept == ["000001-loop.ckpt"]
+
+
+def test_who_is_told_to_end_ends_also_without_a_checkpoint(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And is told that there is none."""
+    odd = TurnsOdd(threading.Lock)
+
+    def train() -> None:
+        with resumable(odd=odd, directory=tmp_path) as state:
+            for _ in state.epochs(3):
+                odd.turn()
+                request("TEST")
+
+    with pytest.raises(Preempted):
+        train()
+    assert "TEST: no checkpoint could be made; the process ends here" in capsys.readouterr().err
 
 
 def test_layers_held_twice_are_kept_once(tmp_path: Path) -> None:
