@@ -37,6 +37,13 @@ class NoProgram:
     reason: str
 
 
+def entry_of(program: Program | NoProgram) -> dict[str, str]:
+    """How a record names what was started."""
+    if isinstance(program, NoProgram):
+        return {"kind": "none", "reason": program.reason}
+    return {"kind": program.kind, "target": program.target, "cwd": program.cwd}
+
+
 def describe_program() -> Program | NoProgram:
     """The program that this process runs as ``__main__``."""
     reason = _special_interpreter()

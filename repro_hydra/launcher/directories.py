@@ -1,16 +1,32 @@
-"""The directories of a sweep's jobs, before any of them starts."""
+"""The directories that runs, sweeps and their jobs are to write to, before they start."""
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from repro_hydra.check.inside.start import VARIABLE
 from repro_hydra.composed import as_hydra_config, as_written, set_value
+from repro_hydra.record.places import project_of, remember_place
 from repro_hydra.record.schema import Finding
+
+
+def output_directory(config: DictConfig, key: str) -> tuple[Path, bool]:
+    """The directory at `key`, absolute, and whether its name holds the time."""
+    with as_hydra_config(config):
+        value = str(OmegaConf.select(config, key))
+    return Path(value).absolute(), "${now:" in as_written(config, key)
+
+
+def remember(place: Path) -> None:
+    """Let `repro-hydra list` find what lies at `place`, unless that is gone in a minute."""
+    if VARIABLE not in os.environ:  # else a run of a check
+        remember_place(project_of(Path.cwd()), place)
 
 
 def job_directory(config: DictConfig, number: int) -> Path | None:

@@ -25,6 +25,7 @@ from repro_hydra.launcher.frozen_sources import read_configs_from
 from repro_hydra.launcher.inner_launcher import inner_launcher
 from repro_hydra.launcher.last_out import let_code_go
 from repro_hydra.launcher.planning import Planner
+from repro_hydra.launcher.settling import settle
 from repro_hydra.launcher.sweep_ledger import SweepLedger
 from repro_hydra.launcher.task import JobStart, required_at_start
 from repro_hydra.launcher.watched import WatchedLauncher, WatchedSweeper
@@ -34,7 +35,7 @@ from repro_hydra.record.paths import SweepPaths
 from repro_hydra.record.schema import Finding, SweepRecord
 from repro_hydra.record.times import utc_now
 from repro_hydra.repeats.plain import PlainRepeats
-from repro_hydra.session.findings import Refused, blockers, waive
+from repro_hydra.session.findings import Refused, waive
 from repro_hydra.session.plan import Plan, SweepPlace
 from repro_hydra.session.say import say
 
@@ -204,19 +205,13 @@ class SweepDoor:
         return Planner(self._options, self._start, self._plan)
 
     def _settle(self, findings: list[Finding]) -> None:
-        settled = waive(findings, self._options.allow)
-        shared = [
-            f
-            for f in settled
-            if self._isolates and f.waived is None and f.id.startswith("job-directories-shared")
-        ]
-        stopping = blockers(settled, self._options.mode) or shared
-        if stopping:
-            raise Refused(stopping, f"{self._options.mode.value} refuses the sweep")
-        for finding in settled:
-            if finding.severity == "blocks":
-                say(f"[{finding.id}] {finding.message} (recorded)")
+        settled = settle(findings, self._options, "the sweep", always_stops=self._always_stops)
         self.ledger.add_findings(settled)
+
+    def _always_stops(self, finding: Finding) -> bool:
+        """Jobs that write over each other: no mode that isolates can mean it."""
+        shared = finding.id.startswith("job-directories-shared")
+        return shared and self._isolates and finding.waived is None
 
     @property
     def waits(self) -> bool:

@@ -20,10 +20,10 @@ from repro_hydra.record.schema import Finding, SweepJob
 from repro_hydra.repeats.plain import BadRepeats, PlainRepeats, check_repeats
 from repro_hydra.seed import SeedError, choose_seeds
 from repro_hydra.session import capture
-from repro_hydra.session.check import check_env_set
 from repro_hydra.session.claim import check_directory
 from repro_hydra.session.datasets import plan_for_job
 from repro_hydra.session.findings import Misuse
+from repro_hydra.session.interpreter import check_env_set
 from repro_hydra.session.plan import Plan, options_from
 from repro_hydra.session.promise import weakened
 

@@ -13,7 +13,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from repro_hydra.config import Mode, ReproConf
-from repro_hydra.program import NoProgram, Program
+from repro_hydra.program import NoProgram, Program, entry_of
 from repro_hydra.record.code import CodeRecord
 from repro_hydra.record.schema import Finding, SweepRecord
 from repro_hydra.record.times import utc_now
@@ -54,11 +54,7 @@ def plan_of_sweep(
         ),
         argv=list(sys.argv),
         cwd=str(Path.cwd()),
-        entry=(
-            {"kind": program.kind, "target": program.target, "cwd": program.cwd}
-            if isinstance(program, Program)
-            else {"kind": "none"}
-        ),
+        entry=entry_of(program),
         code=code,
         code_taken_ns=time.time_ns(),
         data=data,

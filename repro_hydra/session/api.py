@@ -17,11 +17,12 @@ from repro_hydra.config import DIFFERENCES, MODES, Mode, ReproConf, strict_conf
 from repro_hydra.program import NoProgram, describe_program
 from repro_hydra.record.places import project_of, remember_place
 from repro_hydra.record.schema import RunRecord
-from repro_hydra.session.check import check_interpreter, check_start
+from repro_hydra.session.check import check_start
 from repro_hydra.session.claim import check_directory, reserve_stamped
 from repro_hydra.session.code import keep_code
 from repro_hydra.session.datasets import register_new_data
 from repro_hydra.session.findings import Refused, blockers, waive
+from repro_hydra.session.interpreter import check_interpreter
 from repro_hydra.session.plan import Job, Plan, options_from
 from repro_hydra.session.recorded import take
 from repro_hydra.session.session import Session, active_session

@@ -1,0 +1,68 @@
+"""Processes that take part in a run which another one claims: the ranks of a run, and children of its task."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from repro_hydra.composed import as_written, set_value
+from repro_hydra.config import Mode, ReproConf
+from repro_hydra.launcher.next_task import ChildTask, stop, wrap_next_task
+from repro_hydra.session import process
+from repro_hydra.session.ranks import Meeting, NoRankZero, meeting
+from repro_hydra.session.say import say
+
+
+def take_part(config: DictConfig, options: ReproConf, parent_dir: Path | None) -> None:
+    """A child of a run (a DDP rank, a nested command) takes part in it, and claims nothing.
+
+    Parameters
+    ----------
+    parent_dir : Path or None
+        The run of the process that started this one; None for a rank beside rank 0.
+    """
+    run_dir = _dir_of_rank_zero(config, options) if parent_dir is None else parent_dir
+    wrap_next_task(lambda task: ChildTask(task, options, run_dir))
+
+
+@contextmanager
+def telling_the_other_ranks(config: DictConfig, options: ReproConf) -> Iterator[None]:
+    """Rank 0 of several: say where the run is, or that there is none."""
+    place = None if options.check_only else _meeting(config)
+    try:
+        yield
+    except BaseException:
+        if place is not None:
+            with suppress(OSError):  # a folder that cannot be written: what was refused says so, and is told
+                place.announce("refused")
+        raise
+    if place is not None:
+        place.announce("running", Path(str(config.hydra.run.dir)))
+
+
+def _dir_of_rank_zero(config: DictConfig, options: ReproConf) -> Path | None:
+    """Where rank 0 runs, with this rank's Hydra pointed there and its log beside rank 0's."""
+    place = _meeting(config)
+    assert place is not None
+    if options.check_only:
+        stop("check only: rank 0 tells what would block", 0)
+    try:
+        run_dir = place.wait()
+    except NoRankZero as error:
+        if options.mode is Mode.strict:
+            stop(str(error), 1)
+        say(f"this rank is NOT recorded: {error}")
+        return None
+    rank, _ = process.rank_and_world(os.environ)
+    set_value(config, "hydra.run.dir", str(run_dir))
+    set_value(config, "hydra.output_subdir", None)
+    set_value(config, "hydra.job.name", f"{config.hydra.job.name}_rank{rank}")
+    return run_dir
+
+
+def _meeting(config: DictConfig) -> Meeting | None:
+    return meeting(as_written(config, "hydra.run.dir"), Path.cwd(), os.environ)
