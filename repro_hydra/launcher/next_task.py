@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NoReturn
 
 from omegaconf import DictConfig
 
-from repro_hydra.config import ReproConf
 from repro_hydra.session.findings import Misuse, Refused
 from repro_hydra.session.say import say
 
@@ -48,19 +46,3 @@ class ExitingTask:
             return self._task(config)
         except (Refused, Misuse) as error:
             stop(str(error), error.exit_status)
-
-
-class ChildTask:
-    """The task of a process that takes part in its parent's run."""
-
-    def __init__(self, task: Callable[[DictConfig], Any], options: ReproConf, run_dir: Path | None) -> None:
-        self._task = task
-        self._options = options
-        self._run_dir = run_dir
-
-    def __call__(self, config: DictConfig) -> Any:
-        from repro_hydra.launcher.task import job_from_hydra
-        from repro_hydra.session.child import ChildSession
-
-        with ChildSession(self._options, job_from_hydra(config), self._run_dir):
-            return self._task(config)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig
 
 from repro_hydra.composed import as_written, set_value
 from repro_hydra.config import Mode, ReproConf
-from repro_hydra.launcher.next_task import ChildTask, stop, wrap_next_task
+from repro_hydra.launcher.next_task import stop, wrap_next_task
+from repro_hydra.launcher.task import job_from_hydra
 from repro_hydra.session import process
+from repro_hydra.session.child import ChildSession
 from repro_hydra.session.ranks import Meeting, NoRankZero, meeting
 from repro_hydra.session.say import say
 
@@ -66,3 +69,16 @@ def _dir_of_rank_zero(config: DictConfig, options: ReproConf) -> Path | None:
 
 def _meeting(config: DictConfig) -> Meeting | None:
     return meeting(as_written(config, "hydra.run.dir"), Path.cwd(), os.environ)
+
+
+class ChildTask:
+    """The task of a process that takes part in its parent's run."""
+
+    def __init__(self, task: Callable[[DictConfig], Any], options: ReproConf, run_dir: Path | None) -> None:
+        self._task = task
+        self._options = options
+        self._run_dir = run_dir
+
+    def __call__(self, config: DictConfig) -> Any:
+        with ChildSession(self._options, job_from_hydra(config), self._run_dir):
+            return self._task(config)
