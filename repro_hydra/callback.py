@@ -54,16 +54,17 @@ class ReproCallback(Callback):
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
         """Check everything, claim the run directory, and have Hydra run the task within a session."""
         with self._failing_closed():
-            from repro_hydra.launcher.taking_part import take_part, telling_the_other_ranks
+            from repro_hydra.launcher.taking_part import RankZero, take_part
 
             if self._parent is not None or process.rank_and_world(os.environ)[0] > 0:
                 take_part(config, self.options, None if self._parent is None else self._parent.run_dir)
                 return
-            with telling_the_other_ranks(config, self.options):
+            rank_zero = RankZero(config, self.options)
+            with rank_zero.starting():
                 # Imported before anything is created: an import that fails must leave nothing behind.
                 from repro_hydra.launcher.single_run import start_run
 
-                start_run(config, self.options)
+                start_run(config, self.options, rank_zero)
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         """Check what holds for the whole sweep, and put our launcher around the user's."""

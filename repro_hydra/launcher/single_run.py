@@ -16,6 +16,7 @@ from repro_hydra.launcher.directories import output_directory, remember
 from repro_hydra.launcher.frozen import without_repro
 from repro_hydra.launcher.next_task import ExitingTask, wrap_next_task
 from repro_hydra.launcher.settling import settle_start
+from repro_hydra.launcher.taking_part import RankZero
 from repro_hydra.launcher.task import RecordedTask
 from repro_hydra.program import describe_program, entry_of
 from repro_hydra.seed import SeedError, choose_seeds
@@ -30,7 +31,7 @@ from repro_hydra.session.recorded import take
 from repro_hydra.session.recorded_options import take_place
 
 
-def start_run(config: DictConfig, options: ReproConf) -> None:
+def start_run(config: DictConfig, options: ReproConf, rank_zero: RankZero) -> None:
     """Check everything, take the run directory, and have Hydra run the task within a session.
 
     Raises
@@ -81,7 +82,7 @@ def start_run(config: DictConfig, options: ReproConf) -> None:
         remember(directory.parent)
     # A callback cannot replace the task function, and `on_job_end` is not called after SystemExit or Ctrl-C:
     # so the task is wrapped where Hydra passes it on.
-    wrap_next_task(lambda task: ExitingTask(RecordedTask(task, plan)))
+    wrap_next_task(lambda task: ExitingTask(rank_zero.telling(RecordedTask(task, plan), directory)))
 
 
 def _check_seed(config: DictConfig, options: ReproConf) -> None:

@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 from repro_hydra.composed import as_written, set_value
 from repro_hydra.config import Mode, ReproConf
 from repro_hydra.launcher.next_task import stop, wrap_next_task
-from repro_hydra.launcher.task import job_from_hydra
+from repro_hydra.launcher.task import RecordedTask, job_from_hydra
 from repro_hydra.session import process
 from repro_hydra.session.child import ChildSession
 from repro_hydra.session.ranks import Meeting, NoRankZero, meeting
@@ -32,19 +32,62 @@ def take_part(config: DictConfig, options: ReproConf, parent_dir: Path | None) -
     wrap_next_task(lambda task: ChildTask(task, options, run_dir))
 
 
-@contextmanager
-def telling_the_other_ranks(config: DictConfig, options: ReproConf) -> Iterator[None]:
-    """Rank 0 of several: say where the run is, or that there is none."""
-    place = None if options.check_only else _meeting(config)
-    try:
-        yield
-    except BaseException:
-        if place is not None:
-            with suppress(OSError):  # a folder that cannot be written: what was refused says so, and is told
-                place.announce("refused")
-        raise
-    if place is not None:
-        place.announce("running", Path(str(config.hydra.run.dir)))
+class RankZero:
+    """Rank 0 of several: says where the run is, once its record has begun, or that there is none.
+
+    Alone it says nothing.
+    """
+
+    def __init__(self, config: DictConfig, options: ReproConf) -> None:
+        self._place = None if options.check_only else _meeting(config)
+        self._told = False
+
+    @contextmanager
+    def starting(self) -> Iterator[None]:
+        """While it is not known yet whether there will be a run.
+
+        Raises
+        ------
+        OSError
+            The others cannot be told.
+        """
+        with self._refusing():
+            yield
+        if self._place is not None:
+            self._place.announce("starting")
+
+    def telling(self, recorded: RecordedTask, run_dir: Path) -> Callable[[DictConfig], Any]:
+        """`recorded`, which tells the others when its session has begun: who is earlier would sign into no record."""
+        task = recorded.task
+        if self._place is None or task is None:
+            return recorded
+
+        def begun(config: DictConfig) -> Any:
+            self._tell("running", run_dir)
+            return task(config)
+
+        def run(config: DictConfig) -> Any:
+            with self._refusing():
+                value = recorded.with_task(begun)(config)
+            self._tell("running", run_dir)  # a run that had completed before has no session
+            return value
+
+        return run
+
+    @contextmanager
+    def _refusing(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            self._tell("refused")
+            raise
+
+    def _tell(self, state: str, run_dir: Path | None = None) -> None:
+        """The first word stands. Where it cannot be written the others hear nothing, and say so themselves."""
+        if self._place is not None and not self._told:
+            self._told = True
+            with suppress(OSError):
+                self._place.announce(state, run_dir)
 
 
 def _dir_of_rank_zero(config: DictConfig, options: ReproConf) -> Path | None:

@@ -41,7 +41,7 @@ class Note(msgspec.Struct, frozen=True, kw_only=True):
 
     schema: str = SCHEMA
     state: str
-    """``running`` or ``refused``. It stays when the run is over: a rank may come late."""
+    """``starting``, ``running`` or ``refused``. It stays when the run is over: a rank may come late."""
     run_dir: str | None = None
     host: str
     launcher_pid: int
