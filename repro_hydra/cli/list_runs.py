@@ -14,10 +14,11 @@ from repro_hydra.cli.output import default_roots, folders, now, print_json, shor
 from repro_hydra.record.find import RunHead
 from repro_hydra.record.index import Entry, RecordIndex, without_collector
 from repro_hydra.record.paths import RunPaths
+from repro_hydra.record.run_values import SCALARS, RunValues, is_name
 from repro_hydra.record.schema import JSON, RunRecord
 from repro_hydra.record.store import RecordError, read
 from repro_hydra.record.values import from_json_number
-from repro_hydra.record.where import SCALARS, RunValues, Where, WhereError, is_name, parse_where
+from repro_hydra.record.where import Where, WhereError, parse_where
 from repro_hydra.sweep.configuration import file_leaves, flatten
 from repro_hydra.sweep.table import Column, clean, lay_out
 

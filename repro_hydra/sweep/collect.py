@@ -13,9 +13,10 @@ import msgspec
 
 from repro_hydra.record.find import read_result, slurp, walk
 from repro_hydra.record.paths import RECORD_DIR, RunPaths, SweepPaths
+from repro_hydra.record.run_values import RunValues
 from repro_hydra.record.schema import JSON, RunRecord, ShownStatus, SweepRecord
 from repro_hydra.record.store import RecordError, read
-from repro_hydra.record.where import RunValues, Where, WhereError
+from repro_hydra.record.where import Where, WhereError
 from repro_hydra.sweep.configuration import configuration, file_leaves, flatten, identity
 from repro_hydra.sweep.facts import Collected, RunFacts, SweepFacts
 from repro_hydra.sweep.fields import (

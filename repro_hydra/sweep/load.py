@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, overload
 from repro_hydra.record.find import read_result, resolve, walk
 from repro_hydra.record.paths import RunPaths
 from repro_hydra.record.places import known_places, project_of
+from repro_hydra.record.run_values import RunValues
 from repro_hydra.record.schema import JSON, ConfigRecord, RunRecord
 from repro_hydra.record.store import RecordError, read
 from repro_hydra.record.values import from_json_number
-from repro_hydra.record.where import RunValues, parse_where
+from repro_hydra.record.where import parse_where
 from repro_hydra.sweep.configuration import (
     Leaves,
     configuration,

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import repro_hydra.record.where
-from repro_hydra.record.where import RunValues, WhereError, parse_where
+from repro_hydra.record.run_values import RunValues
+from repro_hydra.record.where import WhereError, parse_where
 
 RUN = RunValues(
     {
