@@ -13,7 +13,8 @@ from repro_hydra.record.code import CodeRecord
 from repro_hydra.record.export import ExportedCode
 from repro_hydra.record.manifest import digest_bytes
 from repro_hydra.record.redact import find_secret
-from repro_hydra.reproduce.checkout import CodeMissing, check_out_one, find_one
+from repro_hydra.reproduce.checkout import check_out_one
+from repro_hydra.reproduce.code_source import CodeMissing, find_one
 
 FOLDER = "code"
 _NOBODY = {

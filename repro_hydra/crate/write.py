@@ -29,7 +29,7 @@ from repro_hydra.record.paths import SweepPaths
 from repro_hydra.record.schema import JSON, SweepRecord
 from repro_hydra.record.store import RecordError, encode, read, write_bytes
 from repro_hydra.record.times import utc_now
-from repro_hydra.reproduce.checkout import CodeMissing, repositories
+from repro_hydra.reproduce.code_source import CodeMissing, repositories
 from repro_hydra.reproduce.command import command_of
 from repro_hydra.reproduce.original import Original, read_original
 from repro_hydra.reproduce.siblings import job_directories

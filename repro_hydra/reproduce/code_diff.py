@@ -9,7 +9,7 @@ from pathlib import Path
 from repro_hydra.code.facts import Location
 from repro_hydra.code.git import Git, GitError, GitUnavailableError
 from repro_hydra.record.reproduction import CodeDiff
-from repro_hydra.reproduce.checkout import repositories
+from repro_hydra.reproduce.code_source import repositories
 from repro_hydra.reproduce.original import Original
 
 _MOST_BYTES = 4 << 20

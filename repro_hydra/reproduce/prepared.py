@@ -10,7 +10,7 @@ from repro_hydra.code.facts import Location
 from repro_hydra.environment import capture_environment, list_distributions
 from repro_hydra.environment.circumstances import canonical, differing_environments
 from repro_hydra.record.store import write_json
-from repro_hydra.reproduce.checkout import CodeMissing, CodeSource, find_code, find_one, repositories
+from repro_hydra.reproduce.code_source import CodeMissing, CodeSource, find_code, find_one, repositories
 from repro_hydra.reproduce.command import Command, command_of, process_environment
 from repro_hydra.reproduce.inputs import Inputs, bring_inputs, changed_datasets
 from repro_hydra.reproduce.original import Original

@@ -9,7 +9,7 @@ from repro_hydra.code.facts import Location
 from repro_hydra.record.manifest import digest_file
 from repro_hydra.record.paths import RECORD_DIR
 from repro_hydra.record.vouch import user_key, vouched
-from repro_hydra.reproduce.checkout import vouching_snapshot
+from repro_hydra.reproduce.code_source import vouching_snapshot
 from repro_hydra.reproduce.inside import LeadsOut, path_inside
 from repro_hydra.reproduce.original import Original
 

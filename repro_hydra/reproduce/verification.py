@@ -15,7 +15,7 @@ from repro_hydra.record.paths import RECORD_DIR
 from repro_hydra.record.places import project_of
 from repro_hydra.record.reproduction import Verification, VerifyFinding
 from repro_hydra.record.store import RecordError
-from repro_hydra.reproduce.checkout import CodeMissing, find_code, find_one, repositories
+from repro_hydra.reproduce.code_source import CodeMissing, find_code, find_one, repositories
 from repro_hydra.reproduce.inputs import changed_datasets, changed_inputs
 from repro_hydra.reproduce.inside import LeadsOut, read_inside
 from repro_hydra.reproduce.original import Original, read_original

@@ -14,14 +14,8 @@ from typing import Literal
 from repro_hydra.record.code import CodeRecord
 from repro_hydra.record.places import project_of, remember_place
 from repro_hydra.record.store import write_bytes
-from repro_hydra.reproduce.checkout import (
-    CodeSource,
-    Say,
-    check_out,
-    check_out_one,
-    repositories,
-    scratch_folder,
-)
+from repro_hydra.reproduce.checkout import Say, check_out, check_out_one, scratch_folder
+from repro_hydra.reproduce.code_source import CodeSource, repositories
 from repro_hydra.reproduce.original import Original
 from repro_hydra.reproduce.process import Python, this_python
 from repro_hydra.reproduce.rebuild import rebuilt_python

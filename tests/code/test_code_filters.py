@@ -10,7 +10,8 @@ from code_repository import Repository
 
 from repro_hydra.code import snapshot_code
 from repro_hydra.record.code import CodeRecord
-from repro_hydra.reproduce.checkout import CodeMissing, check_out_one, find_one, repositories
+from repro_hydra.reproduce.checkout import check_out_one
+from repro_hydra.reproduce.code_source import CodeMissing, find_one, repositories
 
 SECRET = b"secret\n"
 COMMITTED = b"frperg\n"

@@ -12,7 +12,8 @@ from code_repository import Repository
 from test_code_freeze import frozen_copy
 
 from repro_hydra.code import snapshot_code
-from repro_hydra.reproduce.checkout import check_out_one, find_one, repositories
+from repro_hydra.reproduce.checkout import check_out_one
+from repro_hydra.reproduce.code_source import find_one, repositories
 
 pytestmark = pytest.mark.skipif(shutil.which("git-lfs") is None, reason="git-lfs is not on the PATH")
 

@@ -13,7 +13,8 @@ from laboratory import Laboratory
 
 from repro_hydra.record.code import CodeRecord
 from repro_hydra.reproduce import annexed
-from repro_hydra.reproduce.checkout import CodeMissing, CodeSource, check_out_one, repositories
+from repro_hydra.reproduce.checkout import check_out_one
+from repro_hydra.reproduce.code_source import CodeMissing, CodeSource, repositories
 
 
 @pytest.mark.skipif(shutil.which("git-annex") is None, reason="git-annex is not on the PATH")
