@@ -22,6 +22,8 @@ SCALARS = (
     "duration_s",
 )
 """The names that stand for a field of the run; ``config.…``, ``result.…`` and those of files come on top."""
+RUN_FIELDS = tuple(name for name in SCALARS if name not in ("status", "dir"))
+"""Those of them that ``run.json`` has under that very name."""
 FILES = ("run", "code", "environment", "determinism", "data")
 """Files of a record, whose every value can be asked for: ``run.peak_memory_bytes``, ``code.commit``."""
 SPACES = ("config", "result", *FILES)

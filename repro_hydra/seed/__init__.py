@@ -3,6 +3,7 @@
 from repro_hydra.seed.apply import SeedsSet as SeedsSet
 from repro_hydra.seed.apply import read_back as read_back
 from repro_hydra.seed.apply import seed_everything as seed_everything
+from repro_hydra.seed.apply import seed_libraries as seed_libraries
 from repro_hydra.seed.apply import set_numpy as set_numpy
 from repro_hydra.seed.apply import set_python as set_python
 from repro_hydra.seed.apply import set_tensorflow as set_tensorflow

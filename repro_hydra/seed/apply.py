@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 import sys
+from collections.abc import Callable
+from functools import partial
 
 from repro_hydra.imports import is_imported
 from repro_hydra.seed.choose import MAX_SEED, ChosenSeeds, check_seed, rank_seed
@@ -11,6 +13,7 @@ from repro_hydra.wide_seeds import numpy_words, python_key, seed_torch_generator
 
 SeedsSet = dict[str, "int | None"]
 """Library to the seed that is in force in it; None where the library (or a device) is not there."""
+WhenImported = Callable[[str, Callable[[], None]], None]
 
 
 def seed_everything(seed: int, *, rank: int = 0) -> SeedsSet:
@@ -36,14 +39,31 @@ def seed_everything(seed: int, *, rank: int = 0) -> SeedsSet:
     """
     value = rank_seed(check_seed(seed), check_seed(rank, "rank"))
     chosen = ChosenSeeds(seed=seed, python=value, numpy=value, torch=value, cuda=value, defaulted=False)
-    set_python(chosen)
-    if is_imported("numpy"):
-        set_numpy(chosen)
-    if is_imported("torch"):
-        set_torch(chosen)
-    if is_imported("tensorflow"):
-        set_tensorflow(chosen)
+    seed_libraries(chosen, lambda library, seed: seed() if is_imported(library) else None)
     return read_back(chosen)
+
+
+def seed_libraries(
+    chosen: ChosenSeeds, when_imported: WhenImported, seeded: Callable[[str], None] | None = None
+) -> None:
+    """Seed Python at once, and each other library when it is there.
+
+    Parameters
+    ----------
+    when_imported : callable
+        Given a library's name and what seeds it; `LateImports.when_imported`, as a rule.
+    seeded : callable, optional
+        Told of each library right after it was seeded.
+    """
+
+    def seed(library: str, setter: Callable[[ChosenSeeds], None]) -> None:
+        setter(chosen)
+        if seeded is not None:
+            seeded(library)
+
+    seed("python", set_python)
+    for library, setter in (("numpy", set_numpy), ("torch", set_torch), ("tensorflow", set_tensorflow)):
+        when_imported(library, partial(seed, library, setter))
 
 
 def set_python(chosen: ChosenSeeds) -> None:

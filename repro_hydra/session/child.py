@@ -7,7 +7,6 @@ import os
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 from types import TracebackType
 
@@ -22,7 +21,7 @@ from repro_hydra.record.paths import RunPaths
 from repro_hydra.record.schema import SCHEMA, ErrorInfo, ProcessInfo, RunRecord
 from repro_hydra.record.store import RecordError, read, update, write_json
 from repro_hydra.record.times import utc_now
-from repro_hydra.seed import choose_seeds, set_numpy, set_python, set_tensorflow, set_torch
+from repro_hydra.seed import choose_seeds, seed_libraries
 from repro_hydra.seed.drawn import streams_drawn_from
 from repro_hydra.session import process
 from repro_hydra.session.capture import AttachedProcess, failed_by
@@ -77,10 +76,7 @@ class ChildSession:
             chosen = choose_seeds(
                 self._options.seed, self._job.configured_seed(self._options.seed.key), rank=rank
             )
-            set_python(chosen)
-            late.when_imported("numpy", partial(set_numpy, chosen))
-            late.when_imported("torch", partial(set_torch, chosen))
-            late.when_imported("tensorflow", partial(set_tensorflow, chosen))
+            seed_libraries(chosen, late.when_imported)
         return self
 
     def __exit__(

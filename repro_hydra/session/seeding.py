@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import ExitStack
-from functools import partial
 
 from repro_hydra.imports import LateImports
 from repro_hydra.record.schema import SEEDED, Finding
@@ -13,10 +11,7 @@ from repro_hydra.seed import (
     SeedError,
     choose_seeds,
     read_back,
-    set_numpy,
-    set_python,
-    set_tensorflow,
-    set_torch,
+    seed_libraries,
 )
 from repro_hydra.seed.streams import streams_of
 from repro_hydra.session.findings import Misuse
@@ -78,14 +73,10 @@ class JobSeeds:
             return set()
         stack.enter_context(streams_of(chosen.seed, self._ledger.run.rank))
 
-        def seed(library: str, setter: Callable[[ChosenSeeds], None]) -> None:
-            setter(chosen)
+        def read(library: str) -> None:
             answers = read_back(chosen)
             self.set |= {name: value for name, value in answers.items() if name in _READ_FROM[library]}
 
-        seed("python", set_python)
-        late.when_imported("numpy", partial(seed, "numpy", set_numpy))
-        late.when_imported("torch", partial(seed, "torch", set_torch))
-        late.when_imported("tensorflow", partial(seed, "tensorflow", set_tensorflow))
+        seed_libraries(chosen, late.when_imported, read)
         self._ledger.save(seeds=self.set)
         return {chosen.seed, chosen.python, chosen.numpy, chosen.torch, chosen.cuda}

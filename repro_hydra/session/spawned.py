@@ -24,7 +24,7 @@ from repro_hydra.determinism import SettingsWatch
 from repro_hydra.imports import LateImports
 from repro_hydra.patches import Patches
 from repro_hydra.record.schema import Finding
-from repro_hydra.seed import ChosenSeeds, set_numpy, set_python, set_tensorflow, set_torch
+from repro_hydra.seed import ChosenSeeds, seed_libraries
 
 _SENDERS = ("multiprocessing.spawn", "joblib.externals.loky.backend.spawn", "loky.backend.spawn")
 """The modules whose `get_preparation_data` makes what is sent ahead."""
@@ -135,10 +135,7 @@ def enter_child(data: dict[str, Any], inheritance: Inheritance) -> dict[str, Any
     seed = inheritance.own_seed()
     if seed is not None:
         chosen = ChosenSeeds(seed=seed, python=seed, numpy=seed, torch=seed, cuda=seed, defaulted=False)
-        set_python(chosen)
-        late.when_imported("numpy", partial(set_numpy, chosen))
-        late.when_imported("torch", partial(set_torch, chosen))
-        late.when_imported("tensorflow", partial(set_tensorflow, chosen))
+        seed_libraries(chosen, late.when_imported)
     return data
 
 

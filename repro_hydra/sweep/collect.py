@@ -13,7 +13,7 @@ import msgspec
 
 from repro_hydra.record.find import read_result, slurp, walk
 from repro_hydra.record.paths import RECORD_DIR, RunPaths, SweepPaths
-from repro_hydra.record.run_values import RunValues
+from repro_hydra.record.run_values import RUN_FIELDS, RunValues
 from repro_hydra.record.schema import JSON, RunRecord, ShownStatus, SweepRecord
 from repro_hydra.record.store import RecordError, read
 from repro_hydra.record.where import Where, WhereError
@@ -215,7 +215,7 @@ class _Reader:
         result: dict[str, JSON] | None,
     ) -> bool:
         assert self._where is not None
-        fields = {name: getattr(run, name) for name in _SHARED_FIELDS}
+        fields = {name: getattr(run, name) for name in RUN_FIELDS}
         values = RunValues(
             {**fields, "status": status, "dir": directory},
             flatten(config.resolved) if config is not None else {},
@@ -231,16 +231,3 @@ class _Reader:
         if self._originals and self._never_seen:
             names = ", ".join(name for name in where.names if name in self._never_seen)
             raise WhereError(f"--where {where.text!r}: none of the {len(self._originals)} runs has {names}")
-
-
-_SHARED_FIELDS = (
-    "upheld",
-    "mode",
-    "seed",
-    "name",
-    "tags",
-    "run_id",
-    "created_at",
-    "started_at",
-    "duration_s",
-)
