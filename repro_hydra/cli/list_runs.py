@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import sys
 from collections.abc import Sequence
@@ -10,50 +9,23 @@ from functools import partial
 from pathlib import Path
 
 from repro_hydra.cli.errors import UserError
-from repro_hydra.cli.output import default_roots, folders, now, print_json, shorten_home
+from repro_hydra.cli.list_table import DAMAGED, table_of
+from repro_hydra.cli.output import default_roots, folders, now, print_json
 from repro_hydra.record.find import RunHead
 from repro_hydra.record.index import Entry, RecordIndex, without_collector
 from repro_hydra.record.paths import RunPaths
-from repro_hydra.record.run_values import SCALARS, RunValues, is_name
+from repro_hydra.record.run_values import RUN_FIELDS, SCALARS, RunValues, is_name
 from repro_hydra.record.schema import JSON, RunRecord
 from repro_hydra.record.store import RecordError, read
 from repro_hydra.record.values import from_json_number
 from repro_hydra.record.where import Where, WhereError, parse_where
 from repro_hydra.sweep.configuration import file_leaves, flatten
-from repro_hydra.sweep.table import Column, clean, lay_out
+from repro_hydra.sweep.table import clean
 
 SORT_KEYS = ("created_at", "started_at", "name", "seed", "status", "duration_s")
 """What every run can be sorted by; metrics and every other recorded value come on top."""
 
-DAMAGED = "damaged"
-"""Shown in place of a status, for what looks like a record and cannot be read as one."""
-
 _TIMES = ("created_at", "started_at")
-_OF_THE_HEAD = (
-    "run_id", "name", "tags", "mode", "upheld", "seed", "created_at", "started_at", "duration_s"
-)  # fmt: skip
-_MOST_METRICS = 3
-_STATUS_STYLES = {
-    "completed": "32",
-    "running": "36",
-    "created": "36",
-    "interrupted": "33",
-    "preempted": "33",
-    "failed": "31",
-    "lost": "31",
-    DAMAGED: "31",
-}
-_UPHELD_STYLES = {"yes": "32", "waived": "33", "no": "31"}
-_COLUMNS = (
-    Column("run"),
-    Column("started", drop=3),
-    Column("mode", drop=4),
-    Column("status", styles=_STATUS_STYLES),
-    Column("upheld", styles=_UPHELD_STYLES),
-    Column("seed", right=True),
-    Column("result", drop=1),
-    Column("directory"),
-)
 
 
 def list_runs(
@@ -114,7 +86,7 @@ class _Listing:
 
     def values(self, entry: Entry, *, config: bool) -> RunValues:
         assert entry.head is not None
-        fields = {name: getattr(entry.head, name) for name in _OF_THE_HEAD}
+        fields = {name: getattr(entry.head, name) for name in RUN_FIELDS}
         return RunValues(
             {**fields, "status": self.status(entry), "dir": entry.dir},
             flatten(self._index.config(entry)) if config else {},
@@ -259,7 +231,7 @@ def run(
         print_json(listed)
         return
     if listed:
-        sys.stdout.write(_table(listed, columns))
+        sys.stdout.write(table_of(listed, columns))
         sys.stdout.flush()
     elif selection is not None and list_runs(chosen, limit=1):
         print(f"No run for which this holds: {selection.text}", file=sys.stderr)
@@ -271,65 +243,3 @@ def run(
     for item in listed:
         if item["problem"] is not None:
             print(f"{DAMAGED}: {clean(item['problem'])}", file=sys.stderr)
-
-
-def _table(runs: Sequence[dict[str, JSON]], columns: Sequence[str] = ()) -> str:
-    width, colour = None, False
-    if sys.stdout.isatty():
-        from rich.console import Console  # knows the terminal's width, NO_COLOR and the like
-
-        from repro_hydra.sweep.render import is_coloured
-
-        console = Console()
-        width, colour = console.width, is_coloured(console)
-    cwd = os.getcwd()  # noqa: PTH109 (once, not for each run)
-    if columns:
-        chosen = [
-            Column("run"),
-            *(Column(name, right=_is_numeric(runs, name)) for name in columns),
-            _COLUMNS[-1],
-        ]
-        rows: list[tuple[str, ...]] = [
-            (
-                (item["run_id"] or "-")[:8],
-                *(_words(item.get("values", {}).get(name)) for name in columns),
-                shorten_home(item["dir"], cwd),
-            )
-            for item in runs
-        ]
-        return lay_out(chosen, rows, width=width, colour=colour)
-    rows = [
-        (
-            (item["run_id"] or "-")[:8],
-            (item["started_at"] or "")[:19].replace("T", " "),
-            item["mode"] or "",
-            item["status"]
-            if item["problem"] is None or item["status"] == DAMAGED
-            else f"{item['status']} (!)",
-            item["upheld"] or "",
-            "" if item["seed"] is None else str(item["seed"]),
-            _result_words(item["result"]),
-            shorten_home(item["dir"], cwd),
-        )
-        for item in runs
-    ]
-    return lay_out(_COLUMNS, rows, width=width, colour=colour)
-
-
-def _is_numeric(runs: Sequence[dict[str, JSON]], name: str) -> bool:
-    values = [item.get("values", {}).get(name) for item in runs]
-    return any(value is not None for value in values) and all(
-        value is None or from_json_number(value) is not None for value in values
-    )
-
-
-def _words(value: JSON) -> str:
-    return "" if value is None else f"{value:.5g}" if isinstance(value, float) else str(value)
-
-
-def _result_words(result: dict[str, JSON]) -> str:
-    words = []
-    for key, value in list(result.items())[:_MOST_METRICS]:
-        words.append(f"{key}={_words(value)}")
-    more = len(result) - _MOST_METRICS
-    return " ".join(words) + (f" and {more} more" if more > 0 else "")
