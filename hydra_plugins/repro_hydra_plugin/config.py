@@ -56,26 +56,30 @@ REPRO_SEEDS: dict[str, Any] = {
 class LazyNode(ConfigNode):
     """A stored config that is made when Hydra asks for it.
 
-    Making the typed ones takes 15 ms, which every Hydra program in the environment would pay at its start. Picklable,
-    since launchers send Hydra's state to their workers.
+    Making the typed ones takes 15 ms, which every Hydra program in the environment would pay at its start. Hydra asks
+    a copy of what is stored, twice a run: what one copy makes, all of them have. Picklable, since launchers send
+    Hydra's state to their workers.
     """
 
     def __init__(self, make: Callable[..., Any], arguments: tuple[Any, ...], stored: ConfigNode) -> None:
         self._make = make
         self._arguments = arguments
-        self._made: Any = None
+        self._made: list[Any] = []
+        self._given: Any = None
         super().__init__(stored.name, None, stored.group, stored.package, stored.provider)
 
     @property
     def node(self) -> Any:
-        """The config, made once."""
-        if self._made is None:
-            self._made = OmegaConf.structured(self._make(*self._arguments))
-        return self._made
+        """What this copy was given, else the config that is made once for all copies."""
+        if self._given is not None:
+            return self._given
+        if not self._made:
+            self._made.append(OmegaConf.structured(self._make(*self._arguments)))
+        return self._made[0]
 
     @node.setter
     def node(self, value: Any) -> None:
-        self._made = value
+        self._given = value
 
 
 def mode(name: str) -> Any:

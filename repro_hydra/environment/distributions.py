@@ -1,7 +1,7 @@
 """Every installed distribution, with its version and origin.
 
 `importlib.metadata` finds them; its own way to a name and a version parses the whole METADATA with the email
-package (65 distributions: 26 ms). Here the first lines of that file are read (65 distributions: 3 ms).
+package (65 distributions: 26 ms). Here the first lines of that file are read (65 distributions: 1 ms).
 """
 
 from __future__ import annotations
@@ -77,17 +77,11 @@ def _describe(metadata: importlib.metadata.Distribution) -> Distribution | None:
 
 
 def _name_and_version(metadata: importlib.metadata.Distribution) -> tuple[str | None, str | None]:
-    folder = getattr(
-        metadata, "_path", None
-    )  # private, and only a short cut: without it the slow way is taken
-    if isinstance(folder, Path):
-        for file in (folder / "METADATA", folder / "PKG-INFO", folder):
-            try:
-                with file.open("rb") as stream:
-                    head = stream.read(_HEAD_BYTES)
-            except OSError:
-                continue
-            name, version = _NAME.search(head), _VERSION.search(head)
+    folder = _folder(metadata)
+    if folder is not None:
+        for file in (f"{folder}/METADATA", f"{folder}/PKG-INFO", str(folder)):
+            head = _content(file, _HEAD_BYTES)
+            name, version = (_NAME.search(head), _VERSION.search(head)) if head else (None, None)
             if name and version:
                 return name.group(1).decode(errors="replace"), version.group(1).decode(errors="replace")
         match = _FOLDER.fullmatch(folder.name)
@@ -96,10 +90,28 @@ def _name_and_version(metadata: importlib.metadata.Distribution) -> tuple[str | 
     return (fields["Name"], fields["Version"]) if fields is not None else (None, None)
 
 
+def _folder(metadata: importlib.metadata.Distribution) -> Path | None:
+    folder = getattr(metadata, "_path", None)  # private, and only a short cut: else the slow way is taken
+    return folder if isinstance(folder, Path) else None
+
+
 def _read(metadata: importlib.metadata.Distribution, name: str) -> str | None:
+    folder = _folder(metadata)
     try:
-        return metadata.read_text(name)
+        if folder is None:
+            return metadata.read_text(name)
+        content = _content(f"{folder}/{name}")
+        return None if content is None else content.decode()
     except (OSError, UnicodeDecodeError):
+        return None
+
+
+def _content(file: str, most: int = -1) -> bytes | None:
+    """What is there: by plain calls, since an environment has thousands of these files."""
+    try:
+        with open(file, "rb", buffering=0) as stream:  # noqa: PTH123 (on this path it takes a third of the time)
+            return stream.read(most)
+    except OSError:
         return None
 
 
@@ -163,8 +175,8 @@ def _source(direct_url: dict[str, JSON]) -> Source | None:
 
 def _is_development_egg(metadata: importlib.metadata.Distribution) -> bool:
     """Whether it is `setup.py develop`'s: its egg-info lies beside its source instead of in site-packages."""
-    folder = getattr(metadata, "_path", None)
-    if not isinstance(folder, Path) or folder.suffix != ".egg-info":
+    folder = _folder(metadata)
+    if folder is None or folder.suffix != ".egg-info":
         return False
     return folder.is_dir() and not {"site-packages", "dist-packages"} & set(folder.parts)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -121,9 +122,7 @@ def options_from(given: Mapping[str, Any] | DictConfig) -> ReproConf:
     Misuse
         For a key or a value that the dataclasses do not have.
     """
-    config = given if isinstance(given, DictConfig) else OmegaConf.create(dict(given))
-    plain = OmegaConf.to_container(config, resolve=True, enum_to_str=True)
-    assert isinstance(plain, dict)
+    plain = _plain(given) if isinstance(given, DictConfig) else {key: _plain(value) for key, value in given.items()}
     plain["run_mode"] = None
     try:
         options = msgspec.convert(plain, ReproConf)
@@ -137,6 +136,12 @@ def options_from(given: Mapping[str, Any] | DictConfig) -> ReproConf:
     _check_tolerance(options.tolerance)
     options.data.datasets = _texts("data.datasets", options.data.datasets)
     return options
+
+
+def _plain(value: Any) -> Any:
+    if OmegaConf.is_config(value):
+        return OmegaConf.to_container(value, resolve=True, enum_to_str=True)
+    return value.name if isinstance(value, Enum) else value
 
 
 def _refuse_unknown(plain: Mapping[Any, Any], options: Any, where: str) -> None:
