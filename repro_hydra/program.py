@@ -10,13 +10,13 @@ from __future__ import annotations
 import builtins
 import os
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import msgspec
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Program:
+
+class Program(msgspec.Struct, frozen=True, kw_only=True):
     """What a fresh interpreter must execute as ``__main__`` to be this program."""
 
     kind: Literal["script", "module"]
@@ -30,8 +30,7 @@ class Program:
     """What the interpreter puts in front of ``sys.path`` for it; None under PYTHONSAFEPATH or -P."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NoProgram:
+class NoProgram(msgspec.Struct, frozen=True, kw_only=True):
     """Nothing that could be started again, and why."""
 
     reason: str

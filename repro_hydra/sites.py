@@ -11,10 +11,11 @@ import site
 import sys
 import sysconfig
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 from types import FrameType, ModuleType
 from typing import Any
+
+import msgspec
 
 OURS = os.path.dirname(os.path.abspath(__file__)) + os.sep  # noqa: PTH100, PTH120
 _PACKAGES = (
@@ -25,8 +26,7 @@ _PACKAGES = (
 _CELLS = ("<ipython-input", "<stdin>")
 
 
-@dataclass(frozen=True, slots=True)
-class Site:
+class Site(msgspec.Struct, frozen=True):
     """A line of the user's code."""
 
     file: str

@@ -15,9 +15,10 @@ import os
 import random
 import sys
 from collections import defaultdict
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from repro_hydra.audit.book import AuditBook
 from repro_hydra.imports import is_imported
@@ -136,8 +137,7 @@ def _kinds() -> tuple[tuple[type, ...], set[int]]:
     return tuple(kinds), others
 
 
-@dataclass(frozen=True, slots=True)
-class _Position:
+class _Position(msgspec.Struct, frozen=True):
     """Where a generator stands, in which stream."""
 
     stream: str | None

@@ -15,10 +15,11 @@ import linecache
 import re
 import textwrap
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from types import CodeType, FrameType
 from typing import Any
+
+import msgspec
 
 from repro_hydra.sites import callers
 
@@ -93,8 +94,7 @@ def text_of_call(frame: FrameType) -> str:
     return b"".join(part).decode(errors="replace")
 
 
-@dataclass(frozen=True)
-class _Flow:
+class _Flow(msgspec.Struct, frozen=True):
     """What the arguments of a call depend on, within its function."""
 
     names: tuple[ast.expr, ...]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from repro_hydra.checkpoint.errors import CheckpointError, OtherVersion
 from repro_hydra.checkpoint.file import TEMPORARY, Header, Say, read_header, write_checkpoint
@@ -14,8 +15,7 @@ SUFFIX = ".ckpt"
 _NAME = re.compile(rf"(\d{{6,}})-(.+){re.escape(SUFFIX)}")
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
+class Kept(msgspec.Struct, frozen=True):
     """A checkpoint that was looked at and is whole."""
 
     path: Path

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import blake3
+import msgspec
 
 from repro_hydra.code.git import Git, GitError, GitUnavailableError
 from repro_hydra.record.code import BundleFile, CodeRecord
@@ -20,8 +20,7 @@ _LARGE = 10
 """A repository of so many times the limit is not packed only to find that the bundle is too large."""
 
 
-@dataclass(frozen=True, slots=True)
-class Bundle:
+class Bundle(msgspec.Struct, frozen=True):
     file: BundleFile
     data: bytes
 

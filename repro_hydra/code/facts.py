@@ -5,17 +5,17 @@ from __future__ import annotations
 import re
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
+
+import msgspec
 
 from repro_hydra.code.git import Git, GitError, shown
 from repro_hydra.record.redact import redact_text, redact_url
 from repro_hydra.record.times import format_utc
 
 
-@dataclass(frozen=True, slots=True)
-class Location:
+class Location(msgspec.Struct, frozen=True):
     """A work tree and the parts of its repository; worktrees share `objects` and have an `index` of their own."""
 
     top: Path
@@ -53,8 +53,7 @@ def _path(folder: Path, line: bytes) -> Path:
     return folder / Path(line.decode("utf-8", "surrogateescape"))
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(msgspec.Struct, frozen=True):
     tree: str | None = None
     """Of the commit."""
     message: str | None = None

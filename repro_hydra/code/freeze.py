@@ -15,8 +15,9 @@ import shutil
 import stat
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from repro_hydra.code.frozen_tree import FrozenTree, below
 from repro_hydra.code.git import Git, GitError, GitUnavailableError, join
@@ -165,8 +166,7 @@ def _inside(one: FrozenTree, whole: FrozenTree) -> set[bytes]:
 # ------------------------------------------------------------------ making
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
+class _Entry(msgspec.Struct, frozen=True):
     mode: bytes
     path: bytes
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FrozenTree:
+
+class FrozenTree(msgspec.Struct, frozen=True, kw_only=True):
     """Plain values, so that they travel to the nodes of a cluster. All paths are absolute and resolved."""
 
     folder: str

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from repro_hydra.code.git import Git, GitError, GitUnavailableError
 from repro_hydra.record.code import CodeRecord
@@ -13,8 +14,7 @@ from repro_hydra.record.code import CodeRecord
 _SUBMODULE = b"160000"
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+class Held(msgspec.Struct, frozen=True):
     """What a snapshot holds of some files."""
 
     same: frozenset[str] = frozenset()

@@ -11,9 +11,10 @@ import re
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+
+import msgspec
 
 from repro_hydra.code.facts import Location
 from repro_hydra.code.git import Git, GitError, join
@@ -27,8 +28,7 @@ _DIFF = (
 """What ``git diff --binary --full-index`` prints, whatever the user's diff settings are."""
 
 
-@dataclass(frozen=True, slots=True)
-class IndexListing:
+class IndexListing(msgspec.Struct, frozen=True):
     """The entries of the index: tag, mode, object and path of each (``ls-files -v -s -z``)."""
 
     raw: bytes

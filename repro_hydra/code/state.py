@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from repro_hydra.record.code import CodeRecord
 from repro_hydra.record.schema import Finding
 
 
-@dataclass(frozen=True, slots=True)
-class CodeState:
+class CodeState(msgspec.Struct, frozen=True):
     """The code as it was when it was looked at; plain data, so it can wait, and travel."""
 
     record: CodeRecord

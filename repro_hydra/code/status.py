@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import msgspec
 
 STATUS_COMMAND = (
     "status",
@@ -18,8 +18,7 @@ STATUS_COMMAND = (
 _NO_MODE = b"000000"
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(msgspec.Struct, frozen=True):
     """A tracked path that differs between HEAD, index and work tree."""
 
     path: bytes
@@ -42,12 +41,11 @@ class Change:
         return self.head_mode != _NO_MODE
 
 
-@dataclass(frozen=True, slots=True)
-class Status:
+class Status(msgspec.Struct, frozen=True):
     commit: str | None
     branch: str | None
-    changes: list[Change] = field(default_factory=list)
-    untracked: list[bytes] = field(default_factory=list)
+    changes: list[Change] = msgspec.field(default_factory=list)
+    untracked: list[bytes] = msgspec.field(default_factory=list)
     """Files, and folders (with a final slash) that hold no tracked file."""
 
 

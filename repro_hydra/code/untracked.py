@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+
+import msgspec
 
 from repro_hydra.code.git import Git, GitError, join
 
@@ -21,12 +22,11 @@ _NEVER_CODE = _RUN_MARKS | _MLFLOWS_OWN | {b"__pycache__", b".ipynb_checkpoints"
 _ENVIRONMENT_MARKS = frozenset({b"pyvenv.cfg", b"conda-meta"})
 
 
-@dataclass(slots=True)
-class Found:
+class Found(msgspec.Struct):
     """The untracked files, each with its size, by the entry of git's list that they lie below."""
 
-    files: dict[bytes, dict[bytes, int]] = field(default_factory=dict)
-    not_captured: dict[bytes, str] = field(default_factory=dict)
+    files: dict[bytes, dict[bytes, int]] = msgspec.field(default_factory=dict)
+    not_captured: dict[bytes, str] = msgspec.field(default_factory=dict)
 
 
 def find_untracked(git: Git, top: bytes, entries: Sequence[bytes], exclude: Sequence[bytes]) -> Found:

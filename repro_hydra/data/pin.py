@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -28,8 +27,7 @@ Block = tuple[bytes, int, bytes]
 """Path, offset, BLAKE3 of up to `BLOCK_BYTES` from there."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pin:
+class Pin(msgspec.Struct, frozen=True):
     """What a job compares."""
 
     stat: bytes

@@ -7,7 +7,6 @@ import posixpath
 import stat
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -30,8 +29,7 @@ _LEADS_TO_IGNORED = "the link leads to what is ignored: that is not part of the 
 _SPECIAL = {"fifo": "a FIFO", "block": "a block device", "character": "a character device"}
 
 
-@dataclass(frozen=True)
-class Options:
+class Options(msgspec.Struct, frozen=True):
     """What counts as part of a dataset."""
 
     ignore: tuple[str, ...] = ()
@@ -42,8 +40,7 @@ class Options:
         return msgspec.msgpack.encode((root, self.ignore, self.executable))
 
 
-@dataclass(frozen=True)
-class Scan:
+class Scan(msgspec.Struct, frozen=True):
     """What one look at a dataset found."""
 
     root: Path

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Literal
+
+import msgspec
 
 from repro_hydra.config import DeterminismConf
 
@@ -14,8 +15,7 @@ ANY: Any = object()
 """No particular value: see `Setting.usual`."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Setting:
+class Setting(msgspec.Struct, frozen=True, kw_only=True):
     """A setting: why it matters, when it must be set, how it is set, and how it is seen to hold.
 
     A probe asks the library that acts on the setting, or looks at what the interpreter does; it never echoes what was

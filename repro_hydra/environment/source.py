@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from repro_hydra.record.redact import redact_url
 
@@ -24,8 +25,7 @@ _KEPT = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class SourceState:
+class SourceState(msgspec.Struct, frozen=True):
     """None: git could not be asked."""
 
     commit: str | None = None

@@ -10,8 +10,9 @@ import functools
 import os
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from repro_hydra.patches import Patches
 from repro_hydra.record.redact import redact_url
@@ -23,8 +24,7 @@ _TRACKERS = ("mlflow", "wandb", "comet_ml", "neptune", "clearml", "aim", "sentry
 _GOOD = (200, 206)
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """A document that came over the network."""
 
     url: str

@@ -6,13 +6,13 @@ import contextlib
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from hydra.core.plugins import Plugins
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
+from msgspec.structs import replace
 from omegaconf import DictConfig
 
 from repro_hydra.code.freeze import FreezeError

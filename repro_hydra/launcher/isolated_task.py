@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import os
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
+from msgspec.structs import replace
 from omegaconf import DictConfig, OmegaConf
 
 from repro_hydra.checkpoint.preemption import Preempted

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, MutableMapping, Sequence
-from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from hydra.core.utils import JobReturn, JobStatus
+from msgspec.structs import replace
 from omegaconf import DictConfig
 
 from repro_hydra.code.freeze import hold

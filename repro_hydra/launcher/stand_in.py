@@ -11,11 +11,12 @@ import importlib.util
 import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from importlib.abc import MetaPathFinder
 from importlib.machinery import FileFinder, ModuleSpec
 from types import ModuleType
 from typing import Any
+
+from msgspec.structs import replace
 
 from repro_hydra.code.frozen_tree import FrozenTree
 from repro_hydra.program import Program

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import subprocess
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
+from msgspec.structs import replace
 from omegaconf import DictConfig, OmegaConf
 
 from repro_hydra.code.freeze import hold

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -34,8 +33,7 @@ _VERSION = re.compile(r"\d+\.\d+")
 _HEX = re.compile(rf"[0-9a-f]{{{MIN_PREFIX},32}}", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
-class Located:
+class Located(msgspec.Struct, frozen=True):
     """A directory that holds a record, or something in the place of one."""
 
     dir: str

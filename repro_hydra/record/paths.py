@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 RECORD_DIR = ".repro"
 TRACKING = "tracking"
@@ -13,8 +14,7 @@ CHECKPOINTS = "checkpoints"
 ATTEMPTS = "attempts"
 
 
-@dataclass(frozen=True, slots=True)
-class RunPaths:
+class RunPaths(msgspec.Struct, frozen=True):
     """The record of one run, below ``<hydra.runtime.output_dir>/.repro/``."""
 
     run_dir: Path
@@ -109,8 +109,7 @@ class RunPaths:
         return self.run_dir / f"{RECORD_DIR}-earlier"
 
 
-@dataclass(frozen=True, slots=True)
-class SweepPaths:
+class SweepPaths(msgspec.Struct, frozen=True):
     """The record of a sweep, below ``<sweep dir>/.repro/``; what its jobs share is stored once there."""
 
     sweep_dir: Path

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from repro_hydra.config import SeedConf
 
@@ -14,8 +15,7 @@ class SeedError(ValueError):
     """A seed that cannot be set; the message says where, what was expected and found."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChosenSeeds:
+class ChosenSeeds(msgspec.Struct, frozen=True, kw_only=True):
     """The seeds that a run is to get, before any is set."""
 
     seed: int

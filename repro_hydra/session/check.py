@@ -6,8 +6,9 @@ import os
 import re
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from repro_hydra.code import CodeState, inspect_code
 from repro_hydra.config import DeterminismConf, Mode, ReproConf
@@ -23,8 +24,7 @@ from repro_hydra.session.promise import weakened
 from repro_hydra.tracking.find import why_not_usable
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Checked:
+class Checked(msgspec.Struct, frozen=True, kw_only=True):
     """What the checks found, and what they captured on the way."""
 
     findings: tuple[Finding, ...]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -20,12 +19,11 @@ from repro_hydra.record.store import write_bytes
 from repro_hydra.record.vouch import user_key
 
 
-@dataclass(frozen=True, slots=True)
-class KeptCode:
+class KeptCode(msgspec.Struct, frozen=True):
     """What a record has of the code."""
 
     record: CodeRecord | None = None
-    files: Mapping[str, bytes] = field(default_factory=dict)
+    files: Mapping[str, bytes] = msgspec.field(default_factory=dict)
     """What lies beside ``code.json``, by name: the patches and the bundles."""
 
     def write_files(self, folder: Path) -> None:

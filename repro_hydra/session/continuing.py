@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -39,8 +38,7 @@ _COPIED = ("run.json", "environment.json", "determinism.json", "data.json", "met
 _OF_ITS_END = ("result.json", "manifest.json", "vouch.json")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Continuation:
+class Continuation(msgspec.Struct, frozen=True, kw_only=True):
     """An earlier attempt at this very job, and what is left of it."""
 
     earlier: RunRecord

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from repro_hydra.config import DataConf, JobVerify
 from repro_hydra.data import (
@@ -28,15 +28,14 @@ from repro_hydra.record.schema import Finding
 from repro_hydra.session.say import say
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DataPlan:
+class DataPlan(msgspec.Struct, frozen=True, kw_only=True):
     """The declared datasets as they lay there before the start."""
 
-    options: DataConf = field(default_factory=DataConf)
-    record: DataRecord = field(default_factory=DataRecord)
-    pins: dict[str, Pin] = field(default_factory=dict)
+    options: DataConf = msgspec.field(default_factory=DataConf)
+    record: DataRecord = msgspec.field(default_factory=DataRecord)
+    pins: dict[str, Pin] = msgspec.field(default_factory=dict)
     """By a dataset's name, what the jobs of a sweep hold it against; empty for a single run."""
-    others: list[DataPlan] = field(default_factory=list)
+    others: list[DataPlan] = msgspec.field(default_factory=list)
     """Of jobs that declare other datasets: added while the sweep plans its jobs."""
 
     def of(self, options: DataConf) -> DataPlan | None:

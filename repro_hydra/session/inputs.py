@@ -6,7 +6,6 @@ import contextlib
 import os
 import shutil
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -35,15 +34,14 @@ _CLOCKS_DIFFER_NS = 2_000_000_000
 """By so much a file server's clock may be behind this machine's."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobPlaces:
+class JobPlaces(msgspec.Struct, frozen=True, kw_only=True):
     """Where a job's own things are."""
 
     run_dir: Path
     cwd: Path
     """Where the run was started."""
     config_dirs: Sequence[str] = ()
-    moved: Mapping[str, str] = field(default_factory=dict)
+    moved: Mapping[str, str] = msgspec.field(default_factory=dict)
     """Folders that the job finds elsewhere than the user has them, to the user's."""
     code_taken_ns: int | None = None
     """When the code's snapshot was made, for a job that starts long after it."""

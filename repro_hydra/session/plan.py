@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -27,8 +27,7 @@ _LARGEST = sys.float_info.max
 """Of a float: YAML has integers that are none."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SweepPlace:
+class SweepPlace(msgspec.Struct, frozen=True, kw_only=True):
     """The sweep that a job belongs to."""
 
     sweep_id: str
@@ -40,8 +39,7 @@ class SweepPlace:
     """The process that launches its jobs, and where."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LockPlan:
+class LockPlan(msgspec.Struct, frozen=True, kw_only=True):
     """The environment lock as it was when the run, or its sweep, was started."""
 
     path: str
@@ -50,18 +48,17 @@ class LockPlan:
     lock: EnvironmentLock
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Decided once for a run, or once for all jobs of a sweep."""
 
     options: ReproConf
     launcher: str | None = None
     sweep: SweepPlace | None = None
-    argv: list[str] = field(default_factory=list)
+    argv: list[str] = msgspec.field(default_factory=list)
     cwd: str = ""
-    entry: dict[str, Any] = field(default_factory=dict)
+    entry: dict[str, Any] = msgspec.field(default_factory=dict)
     code: CodeRecord | None = None
-    code_files: Mapping[str, bytes] = field(default_factory=dict)
+    code_files: Mapping[str, bytes] = msgspec.field(default_factory=dict)
     """Patches and bundles of a single run, by name; a sweep stores them once beside ``sweep.json``."""
     data: DataPlan | None = None
     """The declared datasets before the start; None where nobody looked."""
@@ -84,8 +81,7 @@ class Plan:
         return self.options.mode
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
+class Job(msgspec.Struct, frozen=True, kw_only=True):
     """One job as its process finds it."""
 
     run_dir: Path
@@ -94,10 +90,10 @@ class Job:
     name: str | None = None
     num: int | None = None
     """The job's number in its sweep."""
-    overrides: list[str] = field(default_factory=list)
-    hydra_overrides: list[str] = field(default_factory=list)
+    overrides: list[str] = msgspec.field(default_factory=list)
+    hydra_overrides: list[str] = msgspec.field(default_factory=list)
     config_name: str | None = None
-    config_dirs: list[str] = field(default_factory=list)
+    config_dirs: list[str] = msgspec.field(default_factory=list)
 
     def configured_seed(self, key: str) -> Any:
         """What the config holds at `key`; None where it is missing, null or cannot be resolved."""
@@ -122,7 +118,11 @@ def options_from(given: Mapping[str, Any] | DictConfig) -> ReproConf:
     Misuse
         For a key or a value that the dataclasses do not have.
     """
-    plain = _plain(given) if isinstance(given, DictConfig) else {key: _plain(value) for key, value in given.items()}
+    plain = (
+        _plain(given)
+        if isinstance(given, DictConfig)
+        else {key: _plain(value) for key, value in given.items()}
+    )
     plain["run_mode"] = None
     try:
         options = msgspec.convert(plain, ReproConf)

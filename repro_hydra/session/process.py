@@ -8,9 +8,9 @@ import platform
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import psutil
 
 from repro_hydra.record.status import process_is_alive
@@ -21,8 +21,7 @@ PID_VARIABLE = "REPRO_HYDRA_RUN_PID"
 _jobs_in_this_process: list[int] = []  # process ids: a fork inherits the list, but not the number
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ParentRun:
+class ParentRun(msgspec.Struct, frozen=True, kw_only=True):
     """The run that this process is a child of."""
 
     run_dir: Path

@@ -12,7 +12,6 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -53,8 +52,7 @@ class NoRankZero(Exception):
     """Rank 0 did not say where the run is; the text says what was waited for."""
 
 
-@dataclass(frozen=True, slots=True)
-class Meeting:
+class Meeting(msgspec.Struct, frozen=True):
     """The place where the ranks of one run meet."""
 
     note: Path

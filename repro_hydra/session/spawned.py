@@ -12,12 +12,13 @@ import os
 import site
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from blake3 import blake3
+from msgspec.structs import replace
 
 from repro_hydra.config import DeterminismConf
 from repro_hydra.determinism import SettingsWatch
@@ -33,8 +34,7 @@ _kept: list[object] = []
 """In a child: what must live as long as it does."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Inheritance:
+class Inheritance(msgspec.Struct, frozen=True, kw_only=True):
     """What a child gets."""
 
     determinism: DeterminismConf
