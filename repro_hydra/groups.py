@@ -1,4 +1,4 @@
-"""Whether the options that a user chose by ``+repro…`` are the ones that a config really holds.
+"""What a user chose by ``+repro…``: whether a config really holds it, and that no folder is named after it.
 
 Hydra itself is silent in three cases: a group that nobody knows becomes a value of the user's config, a nested
 option without a mode brings the callback along with none, and a mode that is composed after an option overwrites it.
@@ -9,9 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig
 
-from repro_hydra.composed import select
+from repro_hydra.composed import select, set_value
 from repro_hydra.config import NESTED_GROUPS, Mode
 from repro_hydra.session.findings import Misuse
 
@@ -63,3 +64,20 @@ def check_groups(config: DictConfig) -> None:
             f"{', '.join(f'{_OPTIONS}.{key}' for key in overwritten)}: given before the mode, which overwrites it. "
             f"Give the mode first: {' '.join([mode, *nested])} (in a defaults list: {GROUP} above {GROUP}/… and _self_)"
         )
+
+
+def without_repro(config: DictConfig) -> None:
+    """Take ``+repro…`` out of ``hydra.job.override_dirname``, which names directories.
+
+    Hydra leaves out overrides of ``hydra.…`` by itself, and the keys in ``exclude_keys``.
+    """
+    parser = OverridesParser.create()
+    options = config.hydra.job.config.override_dirname
+    excluded = set(options.exclude_keys or [])
+    kept: list[Override] = [
+        override
+        for override in parser.parse_overrides(list(config.hydra.overrides.task))
+        if not is_repro(override.key_or_group) and override.key_or_group not in excluded
+    ]
+    lines = sorted(str(override.input_line).replace("=", options.kv_sep) for override in kept)
+    set_value(config, "hydra.job.override_dirname", options.item_sep.join(lines))

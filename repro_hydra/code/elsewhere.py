@@ -37,7 +37,8 @@ def look_elsewhere(
     for folder, path in submodules.items():
         leading[folder] = [SUBMODULE + path]
     for folder, why in imported.items():
-        top = _top_of(folder, environ)
+        # Most often it is the folder of the script, at the top of the repository that was looked at: no new question.
+        top = state.top if os.path.realpath(folder) == str(state.top) else _top_of(folder, environ)
         if top is None:
             if _has_modules(folder):
                 findings.append(folder_in_no_repository(folder, why))

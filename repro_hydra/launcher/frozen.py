@@ -11,12 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import blake3
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig
 
 from repro_hydra.composed import select, set_value
-from repro_hydra.groups import is_repro
+from repro_hydra.groups import without_repro
 from repro_hydra.launcher.pickling import dumps, loads, refers_to_main
 from repro_hydra.record.paths import SweepPaths
 
@@ -27,23 +25,6 @@ def config_file(sweep_dir: Path, overrides: Sequence[str]) -> Path:
     """The composed config of the job with these overrides."""
     digest = blake3.blake3("\0".join(overrides).encode()).hexdigest()[:32]
     return SweepPaths(sweep_dir).queue / f"{digest}.config"
-
-
-def without_repro(config: DictConfig) -> None:
-    """Take ``+repro…`` out of ``hydra.job.override_dirname``, which names directories.
-
-    Hydra leaves out overrides of ``hydra.…`` by itself, and the keys in ``exclude_keys``.
-    """
-    parser = OverridesParser.create()
-    options = config.hydra.job.config.override_dirname
-    excluded = set(options.exclude_keys or [])
-    kept: list[Override] = [
-        override
-        for override in parser.parse_overrides(list(config.hydra.overrides.task))
-        if not is_repro(override.key_or_group) and override.key_or_group not in excluded
-    ]
-    lines = sorted(str(override.input_line).replace("=", options.kv_sep) for override in kept)
-    set_value(config, "hydra.job.override_dirname", options.item_sep.join(lines))
 
 
 class FrozenConfigLoader:

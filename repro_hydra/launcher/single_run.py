@@ -11,9 +11,8 @@ from omegaconf import DictConfig
 from repro_hydra.composed import env_set, select, set_value
 from repro_hydra.config import ReproConf
 from repro_hydra.determinism import required_variables
-from repro_hydra.groups import check_groups
+from repro_hydra.groups import check_groups, without_repro
 from repro_hydra.launcher.directories import output_directory, remember
-from repro_hydra.launcher.frozen import without_repro
 from repro_hydra.launcher.next_task import ExitingTask, wrap_next_task
 from repro_hydra.launcher.settling import settle_start
 from repro_hydra.launcher.taking_part import RankZero

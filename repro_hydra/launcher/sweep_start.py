@@ -10,11 +10,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from repro_hydra.composed import set_value
 from repro_hydra.config import ReproConf
-from repro_hydra.groups import check_groups
+from repro_hydra.groups import check_groups, without_repro
 from repro_hydra.launcher.detached import refuse_unless_it_can_be_left
 from repro_hydra.launcher.directories import output_directory, remember
 from repro_hydra.launcher.door import SweepDoor
-from repro_hydra.launcher.frozen import without_repro
 from repro_hydra.launcher.resuming import Again, ResumeDoor, asked_again, code_of
 from repro_hydra.launcher.settling import settle_start
 from repro_hydra.launcher.sweep_plan import first_record, plan_of_sweep

@@ -9,8 +9,9 @@ import pytest
 from hydra.conf import HydraConf
 from omegaconf import DictConfig, OmegaConf
 
+from repro_hydra.groups import is_repro, without_repro
 from repro_hydra.launcher.directories import job_directory, shared_directories
-from repro_hydra.launcher.frozen import FrozenConfigLoader, config_file, is_repro, without_repro
+from repro_hydra.launcher.frozen import FrozenConfigLoader, config_file
 
 
 def composed(**changes: Any) -> DictConfig:
