@@ -17,7 +17,7 @@ from repro_hydra.record.redact import PLACEHOLDER
 from repro_hydra.record.schema import ConfigRecord, RunRecord
 from repro_hydra.record.store import RecordError, read
 from repro_hydra.record.vouch import user_key, vouched
-from repro_hydra.tracking.delivery import deliver, read_state
+from repro_hydra.tracking.delivery import Busy, deliver, is_complete, read_state
 from repro_hydra.tracking.find import why_not_usable
 from repro_hydra.tracking.strangers import NotOurs, options_of_anybody
 
@@ -53,7 +53,7 @@ def trackers_of(run_dir: Path) -> dict[str, dict[str, Any]]:
 
 def _sync(run_dir: Path, name: str, options: dict[str, Any]) -> dict[str, Any]:
     state = read_state(RunPaths(run_dir), name)
-    if state is not None and state.complete:
+    if state is not None and is_complete(RunPaths(run_dir), state):
         return {"ok": True, "state": "complete already", "url": state.remote_url}
     for option, value in (state.options if state is not None else {}).items():
         if options.get(option) is None:
@@ -76,6 +76,8 @@ def _sync(run_dir: Path, name: str, options: dict[str, Any]) -> dict[str, Any]:
         started_in = _within(run_dir) if own else contextlib.nullcontext()
         with contextlib.redirect_stdout(sys.stderr), started_in:
             done = deliver(run_dir, name, options)
+    except Busy as error:
+        return {"ok": False, "state": f"not sent: {error}", "url": None}
     except Exception as error:  # noqa: BLE001 (a tracker's library may raise anything; the others go on)
         first = (str(error).splitlines() or [""])[0]
         more = f" ({reason})" if reason else ""

@@ -5,6 +5,16 @@ from __future__ import annotations
 from repro_hydra.record.schema import JSON, SCHEMA, Part
 
 
+class SentBefore(Part, frozen=True, kw_only=True):
+    """Lines of an interrupted attempt's ``metrics.jsonl`` that were sent, and that the run holds no longer."""
+
+    attempt: int
+    """From 0: its file lies below ``attempts/``, under the next number."""
+    begin: int
+    end: int
+    """In bytes."""
+
+
 class TrackerState(Part, frozen=True, kw_only=True):
     """One tracker's copy of one run."""
 
@@ -17,8 +27,13 @@ class TrackerState(Part, frozen=True, kw_only=True):
     remote_url: str | None = None
     metrics_bytes: int = 0
     """So much of ``metrics.jsonl`` was sent and acknowledged."""
+    attempt: int = 0
+    """The attempt at the run, from 0, whose ``metrics.jsonl`` that is."""
+    sent_before: list[SentBefore] = []  # noqa: RUF012 (as above)
     complete: bool = False
-    """Everything up to the manifest was sent."""
+    """Everything was sent, of the run as it was then (`closed_as`)."""
+    closed_as: str | None = None
+    """The run's state, its time and the digest of its manifest when the tracker was told how it ended."""
     last_error: str | None = None
 
 

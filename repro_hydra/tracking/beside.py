@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from repro_hydra.record.paths import RunPaths
-from repro_hydra.tracking.delivery import Delivery, read_state
+from repro_hydra.tracking.delivery import Busy, Delivery, is_complete, read_state, sole_sender
 from repro_hydra.tracking.sender import DEFAULT_WAIT_S, Order
 
 _GRACE_S = 5.0
@@ -45,7 +45,9 @@ class TrackersBeside:
         self._run_dir = run_dir
         self._trackers = {name: _settled(name, options or {}) for name, options in trackers.items()}
         for name, options in self._trackers.items():
-            Delivery(run_dir, name, options).note()
+            # Where the one beside an earlier attempt still sends, ours notes it when it has come to its end.
+            with contextlib.suppress(Busy), sole_sender(RunPaths(run_dir), name):
+                Delivery(run_dir, name, options).note()
         environ = {
             name: value for name, value in os.environ.items() if not name.startswith("REPRO_HYDRA_RUN_")
         }
@@ -84,8 +86,9 @@ class TrackersBeside:
         return [line for name in self._trackers if (line := self._what_is_missing(name))]
 
     def _what_is_missing(self, name: str) -> str | None:
-        state = read_state(RunPaths(self._run_dir), name)
-        if state is not None and state.complete:
+        paths = RunPaths(self._run_dir)
+        state = read_state(paths, name)
+        if is_complete(paths, state):
             return None
         reason = f" ({state.last_error.splitlines()[0]})" if state is not None and state.last_error else ""
         return f"{name}: not everything was sent{reason}. Run: repro-hydra track sync {self._run_dir}"

@@ -3,25 +3,58 @@
 from __future__ import annotations
 
 import contextlib
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from filelock import FileLock, Timeout
 
 from repro_hydra.record.paths import RunPaths
 from repro_hydra.record.redact import redact, redact_text
-from repro_hydra.record.schema import JSON
 from repro_hydra.record.store import RecordError, read, write_json
 from repro_hydra.record.tracking import TrackerState
-from repro_hydra.record.values import from_json_number
 from repro_hydra.tracking.find import find_tracker
-from repro_hydra.tracking.protocol import Point, Tracker
-from repro_hydra.tracking.view import RunView, milliseconds
+from repro_hydra.tracking.points import Repeated, attempts_before, followed, read_points
+from repro_hydra.tracking.protocol import Tracker
+from repro_hydra.tracking.view import RunView
 
-BATCH = 500
-"""Lines a request: a few seconds of the busiest training, and less than any tracker's limit."""
+
+class Superseded(Exception):
+    """Another attempt at the run has begun, which has a process of its own that sends."""
+
+
+class Busy(Exception):
+    """Another process sends this run to this tracker; its text is the message for the user."""
+
+
+@contextlib.contextmanager
+def sole_sender(paths: RunPaths, name: str, *, wait_s: float = 0.0) -> Iterator[None]:
+    """Be the only process that sends this run to tracker `name`.
+
+    Parameters
+    ----------
+    wait_s : float
+        How long to wait for another one; below 0 for as long as it takes.
+
+    Raises
+    ------
+    Busy
+        There is another one.
+    """
+    paths.tracking.mkdir(exist_ok=True)
+    lock = FileLock(paths.tracking / f"{name}.lock", timeout=wait_s)
+    try:
+        lock.acquire(poll_interval=0.2)
+    except Timeout:
+        raise Busy(
+            f"{paths.run_dir}: another process is sending it to {name} just now (the one beside the job, or "
+            "repro-hydra track sync). Wait for its end"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def read_state(paths: RunPaths, name: str) -> TrackerState | None:
@@ -30,6 +63,16 @@ def read_state(paths: RunPaths, name: str) -> TrackerState | None:
         return read(paths.tracking / f"{name}.json", TrackerState)
     except RecordError:
         return None
+
+
+def is_complete(paths: RunPaths, state: TrackerState | None) -> bool:
+    """Whether all was sent of the run as it is now: one that has gone on since then has more to send."""
+    if state is None or not state.complete or state.attempt != attempts_before(paths):
+        return False
+    try:
+        return state.closed_as in (None, RunView(paths.run_dir).as_closed)
+    except RecordError:
+        return False
 
 
 class Delivery:
@@ -64,11 +107,13 @@ class Delivery:
         self._options = dict(options if options is not None else known.options if known else {})
         kept = redact(msgspec.to_builtins(self._options))
         assert isinstance(kept, dict)
-        self.state = msgspec.structs.replace(known or TrackerState(tracker=name), options=kept)
+        state = msgspec.structs.replace(known or TrackerState(tracker=name), options=kept)
+        self.state = followed(state, self.paths)
         self._tracker: Tracker | None = None
+        self._repeated = Repeated((), self.paths)
 
     def note(self) -> None:
-        """Keep the options, with which `track sync` goes on though nothing was ever sent."""
+        """Keep what is known until now; with the options `track sync` goes on though nothing was ever sent."""
         self._keep()
 
     def open(self) -> None:
@@ -86,15 +131,26 @@ class Delivery:
             remote_id=opened.remote_id,
             remote_url=opened.url,
             metrics_bytes=self.state.metrics_bytes if opened.goes_on else 0,
+            sent_before=self.state.sent_before if opened.goes_on else [],
         )
+        self._repeated = Repeated(self.state.sent_before, self.paths)
 
     def send_metrics(self) -> bool:
-        """Send the next lines of ``metrics.jsonl``; False where there is none that is whole."""
+        """Send the next lines of ``metrics.jsonl``; False where there is none that is whole.
+
+        Raises
+        ------
+        Superseded
+            They are another attempt's.
+        """
+        self._stop_where_superseded()
         self.open()
         assert self._tracker is not None
-        points, end = _read_points(self.paths.metrics, self.state.metrics_bytes)
+        points, end = read_points(self.paths.metrics, self.state.metrics_bytes)
+        self._stop_where_superseded()  # the file that was read may have been the next one's already
         if end == self.state.metrics_bytes:
             return False
+        points = self._repeated.without(points)
         if points:
             self._tracker.send(points)
         self._keep(metrics_bytes=end, last_error=None)
@@ -105,13 +161,19 @@ class Delivery:
         while self.send_metrics():
             pass
         assert self._tracker is not None
-        self._tracker.close(RunView(self.paths.run_dir))
-        self._keep(complete=True, last_error=None)
+        view = RunView(self.paths.run_dir)
+        closed_as = view.as_closed
+        self._tracker.close(view)
+        self._keep(complete=True, closed_as=closed_as, last_error=None)
 
     def failed(self, error: BaseException) -> None:
         """Note an error, and start from `open` the next time."""
         self._abandon()
         self._keep(last_error=redact_text(f"{type(error).__name__}: {error}")[:2000])
+
+    def _stop_where_superseded(self) -> None:
+        if attempts_before(self.paths) != self.state.attempt:
+            raise Superseded(f"{self.paths.run_dir}: another attempt has begun")
 
     def _abandon(self) -> None:
         tracker, self._tracker = self._tracker, None
@@ -136,50 +198,21 @@ def deliver(
 
     Raises
     ------
+    Busy
+        Another process is sending it.
     Exception
         Whatever the tracker's library raises; what was sent before stays sent, and is not sent again.
     """
-    delivery = Delivery(run_dir, name, options, make)
-    if delivery.state.complete:
+    paths = RunPaths(run_dir)
+    with sole_sender(paths, name):
+        delivery = Delivery(run_dir, name, options, make)
+        if is_complete(paths, delivery.state):
+            return delivery.state
+        try:
+            delivery.finish()
+        except Superseded:
+            raise
+        except BaseException as error:
+            delivery.failed(error)
+            raise
         return delivery.state
-    try:
-        delivery.finish()
-    except BaseException as error:
-        delivery.failed(error)
-        raise
-    return delivery.state
-
-
-def _read_points(path: Path, begin: int) -> tuple[list[Point], int]:
-    """At most `BATCH` whole lines from byte `begin` on, and where they end."""
-    points: list[Point] = []
-    try:
-        with path.open("rb") as stream:
-            stream.seek(0, os.SEEK_END)
-            if stream.tell() < begin:
-                begin = 0  # an earlier attempt's file was put aside
-            stream.seek(begin)
-            end = begin
-            for line in stream:
-                if not line.endswith(b"\n") or len(points) >= BATCH:
-                    break
-                end += len(line)
-                point = _point(line)
-                if point is not None:
-                    points.append(point)
-    except FileNotFoundError:
-        return [], begin
-    return points, end
-
-
-def _point(line: bytes) -> Point | None:
-    try:
-        raw: dict[str, JSON] = msgspec.json.decode(line, type=dict[str, Any])
-    except msgspec.DecodeError:
-        return None  # half a line that a killed job left
-    step, time = raw.pop("step", 0), raw.pop("time", None)
-    values = {name: from_json_number(value) for name, value in raw.items()}
-    numbers = {name: number for name, number in values.items() if number is not None}
-    if not numbers or not isinstance(step, int):
-        return None
-    return Point(step=step, time_ms=milliseconds(time if isinstance(time, str) else None), values=numbers)

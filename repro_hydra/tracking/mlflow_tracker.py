@@ -41,7 +41,6 @@ class MlflowTracker:
         self._experiment_name = options.get("experiment")
         self._artifacts = options.get("artifacts", True)
         self._run_id = ""
-        self._last_step = 0
 
     def open(self, run: RunView, remote_id: str | None) -> Opened:
         """Find the run by its id or by the record's, or make it; params, tags and inputs are sent either way."""
@@ -68,7 +67,6 @@ class MlflowTracker:
         metrics = (Metric(names[n], v, p.time_ms, p.step) for p in points for n, v in p.values.items())
         for batch in _batches(metrics, _METRICS_A_REQUEST):
             self._client.log_batch(self._run_id, metrics=batch, synchronous=True)
-        self._last_step = max((self._last_step, *(point.step for point in points)))
 
     def close(self, run: RunView) -> None:
         """The result as metrics, the final tags, the record's files, the status."""
@@ -76,7 +74,7 @@ class MlflowTracker:
         history = self._client.get_run(self._run_id).data.metrics
         names = allowed_names(run.result, _FORBIDDEN, _KEY_LENGTH)
         metrics = [
-            Metric(names[name], value, ended, self._last_step)
+            Metric(names[name], value, ended, run.last_step)
             for name, value in run.result.items()
             if not _same(history.get(names[name]), value)
         ]

@@ -15,7 +15,8 @@ from typing import Any
 
 import msgspec
 
-from repro_hydra.tracking.delivery import Delivery
+from repro_hydra.record.paths import RunPaths
+from repro_hydra.tracking.delivery import Delivery, Superseded, sole_sender
 from repro_hydra.tracking.find import TrackerMissing
 
 POLL_S = 1.0
@@ -35,28 +36,37 @@ class _Worker:
     """Keeps one tracker up to date, in a thread of its own: a slow one holds up no other."""
 
     def __init__(self, run_dir: Path, name: str, options: dict[str, Any], ended: threading.Event) -> None:
-        self._delivery = Delivery(run_dir, name, options)
+        self._run_dir, self._name, self._options = run_dir, name, options
         self._ended = ended
         self._wait_s = float(options.get("wait_s") or DEFAULT_WAIT_S)
         self.thread = threading.Thread(target=self._work, name=f"tracker-{name}", daemon=True)
 
     def _work(self) -> None:
+        # The process beside an attempt that was killed goes on for some seconds: two would send everything twice.
+        with sole_sender(RunPaths(self._run_dir), self._name, wait_s=-1):
+            delivery = Delivery(self._run_dir, self._name, self._options)
+            delivery.note()
+            self._send(delivery)
+
+    def _send(self, delivery: Delivery) -> None:
         pause_s = FIRST_PAUSE_S
         while True:
             ended = self._ended.is_set()
             try:
                 if ended:
-                    self._delivery.finish()
+                    delivery.finish()
                     return
-                while self._delivery.send_metrics() and not self._ended.is_set():
+                while delivery.send_metrics() and not self._ended.is_set():
                     pass
                 pause_s = FIRST_PAUSE_S
                 self._ended.wait(POLL_S)
+            except Superseded:
+                return
             except TrackerMissing as error:
-                self._delivery.failed(error)
+                delivery.failed(error)
                 return
             except Exception as error:  # noqa: BLE001 (a tracker's library may raise anything; it is tried again)
-                self._delivery.failed(error)
+                delivery.failed(error)
                 if ended:
                     time.sleep(pause_s)
                 else:

@@ -30,7 +30,8 @@ def options_of_anybody(run_dir: Path, name: str, options: Mapping[str, Any]) -> 
     """
     paths = RunPaths(run_dir)
     top = os.path.realpath(run_dir)
-    for folder in (paths.tracking / f"{name}.json", paths.tracking / "wandb", run_dir / "tensorboard"):
+    ours = [paths.tracking / part for part in (f"{name}.json", f"{name}.lock", "wandb")]
+    for folder in (*ours, run_dir / "tensorboard"):
         if not Path(os.path.realpath(folder)).is_relative_to(top):
             raise NotOurs(
                 f"{folder} leads out of the record's folder, and this user's key does not vouch for it"

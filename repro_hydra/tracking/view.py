@@ -78,12 +78,26 @@ class RunView:
         return [name for name in names if name not in ("step", "time")]
 
     @cached_property
+    def last_step(self) -> int:
+        """The highest step that was logged; 0 where none was."""
+        try:
+            with self.paths.metrics.open("rb") as stream:
+                return max((_step_of(line) for line in stream), default=0)
+        except OSError:
+            return 0
+
+    @cached_property
     def manifest_digest(self) -> str | None:
         """BLAKE3 of the manifest: an anchor outside of the record."""
         try:
             return digest_file(self.paths.manifest)
         except OSError:
             return None
+
+    @property
+    def as_closed(self) -> str:
+        """What a tracker is told at the end, in short: another text is another end."""
+        return f"{self.run.status} {self.run.ended_at or self.run.heartbeat_at} {self.manifest_digest}"
 
     def record_files(self) -> list[Path]:
         """The record's own files, but not how far the trackers are."""
@@ -125,6 +139,17 @@ def milliseconds(time: str | None) -> int:
     return (
         0 if time is None else round(datetime.fromisoformat(time.replace("Z", "+00:00")).timestamp() * 1000)
     )
+
+
+class _Step(msgspec.Struct):
+    step: int = 0
+
+
+def _step_of(line: bytes) -> int:
+    try:
+        return msgspec.json.decode(line, type=_Step).step
+    except msgspec.DecodeError:
+        return 0  # half a line that a killed job left
 
 
 def _optional(path: Path, kind: type[T]) -> T | None:

@@ -15,8 +15,9 @@ from tracked import make_run, never_sent, recorded, same_values
 from repro_hydra.record.manifest import read_manifest
 from repro_hydra.record.paths import RunPaths
 from repro_hydra.tracking import Opened, Point, RunView, deliver
-from repro_hydra.tracking.delivery import BATCH, Delivery, read_state
+from repro_hydra.tracking.delivery import Delivery, read_state
 from repro_hydra.tracking.names import allowed_names
+from repro_hydra.tracking.points import BATCH
 from repro_hydra.tracking.taken import TakenMetrics
 
 

@@ -76,6 +76,15 @@ def test_tensorboards_files_stay_in_the_records_folder(
     assert not ok
     assert "tensorboard leads out of the record's folder" in state
     (run / "tensorboard").unlink()
+    (elsewhere / "mine").write_text("mine")
+    (run / ".repro/tracking").mkdir(exist_ok=True)
+    (run / ".repro/tracking/tensorboard.lock").symlink_to(elsewhere / "mine")
+    ok, state = synced(run, capsys)
+    assert not ok
+    assert "tensorboard.lock leads out of the record's folder" in state
+    assert (elsewhere / "mine").read_text() == "mine"
+    (elsewhere / "mine").unlink()
+    (run / ".repro/tracking/tensorboard.lock").unlink()
     assert synced(run, capsys) == (True, "sent")
     assert list((run / "tensorboard").iterdir())
     assert not list(elsewhere.iterdir())

@@ -1,0 +1,148 @@
+"""A run that was interrupted and goes on: its tracker ends with the record's values, each of them sent once."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from test_delivery import Shaky
+from tracked import make_run, recorded, same_values
+
+from repro_hydra.checkpoint.file import Header
+from repro_hydra.checkpoint.shelf import Kept
+from repro_hydra.record.paths import RunPaths
+from repro_hydra.record.schema import RunRecord
+from repro_hydra.record.store import read, write_json
+from repro_hydra.record.times import utc_now
+from repro_hydra.session.continuing import Continuation, make_way
+from repro_hydra.session.metrics import MetricsLog
+from repro_hydra.tracking import deliver
+from repro_hydra.tracking.delivery import Busy, Delivery, Superseded, is_complete, read_state, sole_sender
+
+LINES = [{"loss": i / 7, "rate": float("nan") if i == 4 else 0.5} for i in range(8)]
+
+
+@pytest.fixture
+def eight_lines(made: Path, tmp_path: Path) -> Path:
+    """A run of its own; the session that made it is shared."""
+    return Path(shutil.copytree(made, tmp_path / "run"))
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_run(tmp_path_factory.mktemp("made"), lines=LINES)
+
+
+class Attempt:
+    """The next attempt at a run: from a checkpoint behind `kept_lines` lines, or from the top."""
+
+    def __init__(self, run: Path, kept_lines: int | None) -> None:
+        paths = RunPaths(run)
+        kept = None
+        if kept_lines is not None:
+            size = len(b"".join(paths.metrics.read_bytes().splitlines(keepends=True)[:kept_lines]))
+            told = {"size_bytes": size, "next_step": kept_lines, "last": {}}
+            kept = Kept(run / "one.ckpt", 1, Header(parts={"metrics": told}))
+        earlier = read(paths.run, RunRecord)
+        found = Continuation(earlier=earlier, kept=kept)
+        make_way(paths, found)
+        write_json(paths.run, found.run(earlier))
+        self.log = MetricsLog(paths.metrics, so_far=found.metrics)
+
+
+@pytest.mark.parametrize("looks", ["early", "late"])
+@pytest.mark.parametrize("kept_lines", [None, 0, 3, 8])
+@pytest.mark.parametrize("sent_lines", [2, 5, 8])
+def test_what_is_logged_once_more_is_sent_once(
+    eight_lines: Path, monkeypatch: pytest.MonkeyPatch, sent_lines: int, kept_lines: int | None, looks: str
+) -> None:
+    """The tracker had some of the earlier attempt's lines, or all; the next attempt logs them anew, and more."""
+    run = eight_lines
+    tracker = Shaky([])
+    monkeypatch.setattr("repro_hydra.tracking.points.BATCH", sent_lines)
+    Delivery(run, "mine", {}, tracker).send_metrics()
+    attempt = Attempt(run, kept_lines)
+    delivery = Delivery(run, "mine", {}, tracker)
+    for line in [*LINES, {"loss": 9.0}][kept_lines or 0 :]:
+        attempt.log.log(line)
+        if looks == "early":
+            delivery.send_metrics()
+    delivery.finish()
+    assert same_values(tracker.series(), recorded(run))
+    assert tracker.sent == 2 * len(LINES) + 1
+
+
+def test_other_values_are_sent_too(eight_lines: Path) -> None:
+    """Lines of another length, that differ: none is lost, and what is equal is not sent again."""
+    run = eight_lines
+    tracker = Shaky([])
+    Delivery(run, "mine", {}, tracker).send_metrics()
+    attempt = Attempt(run, 3)
+    for i in range(3, 9):
+        attempt.log.log({"loss": LINES[3]["loss"] if i == 3 else i + 1 / 3, "rate": 0.5, "more": 1.0})
+    assert deliver(run, "mine", {}, tracker).complete
+    assert same_values(tracker.series(), recorded(run))
+    assert (
+        tracker.sent == 2 * 8 + 6 + 5 + 2
+    )  # all before; `more`, other losses, and of `rate` what was NaN or is new
+
+
+def test_what_was_complete_is_so_no_more_when_the_run_goes_on(eight_lines: Path) -> None:
+    """Of one that had been sent whole (preempted, say) the rest is sent too; and again after a second time."""
+    run = eight_lines
+    tracker = Shaky([])
+    for more in range(2):
+        assert deliver(run, "mine", {}, tracker).complete
+        attempt = Attempt(run, 5)
+        state = read_state(RunPaths(run), "mine")
+        assert not is_complete(RunPaths(run), state)
+        for line in [*LINES[5:], {"loss": 9.0 + more}]:
+            attempt.log.log(line)
+    assert deliver(run, "mine", {}, tracker).complete
+    assert same_values({"loss": tracker.series()["loss"][-1:]}, {"loss": [(8, 10.0)]})
+    assert tracker.sent == 2 * len(LINES) + 2
+    deliver(run, "mine", {}, tracker)
+    assert tracker.sent == 2 * len(LINES) + 2
+
+
+def test_who_sends_for_an_earlier_attempt_stops(eight_lines: Path) -> None:
+    """It does not take the next attempt's lines for its own; and nobody else sends while it does."""
+    run = eight_lines
+    tracker = Shaky([])
+    earlier = Delivery(run, "mine", {}, tracker)
+    earlier.send_metrics()
+    with sole_sender(RunPaths(run), "mine"):
+        with pytest.raises(Busy, match="another process is sending it to mine"):
+            deliver(run, "mine", {}, tracker)
+        Attempt(run, 3)
+        with pytest.raises(Superseded):
+            earlier.finish()
+    assert not tracker.closed
+
+
+def test_mlflow_holds_each_value_once(server: Any, eight_lines: Path) -> None:
+    """Seen by its own client: the history of the run that went on is the record's, and its last value the result."""
+    pytest.importorskip("mlflow")
+    from test_mlflow import client, series
+
+    run = eight_lines
+    options = {"uri": server.uri, "experiment": "attempts"}
+    Delivery(run, "mlflow", options).send_metrics()
+    attempt = Attempt(run, 3)
+    Delivery(run, "mlflow", options).note()
+    for line in [*LINES[3:], {"loss": 9.0}]:
+        attempt.log.log(line)
+    Delivery(run, "mlflow", options).send_metrics()
+    paths = RunPaths(run)
+    write_json(paths.result, {"loss": 0.25})
+    write_json(paths.run, msgspec.structs.replace(read(paths.run, RunRecord), ended_at=utc_now()))
+    # No line is left to send, and the last step is known all the same.
+    state = deliver(run, "mlflow", options)
+    history = series(server, str(state.remote_id), ["loss", "rate"])
+    expected = recorded(run)
+    expected["loss"].append((8, 0.25))
+    assert same_values(history, expected)
+    assert client(server).get_run(str(state.remote_id)).data.metrics["loss"] == 0.25
