@@ -2,63 +2,22 @@
 
 from __future__ import annotations
 
-import gc
-import itertools
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from repro_hydra.checkpoint import generators, loading, objects, preemption
+from repro_hydra.checkpoint.boundary import Boundaries
+from repro_hydra.checkpoint.counters import counters_around
 from repro_hydra.checkpoint.errors import CheckpointError
-from repro_hydra.checkpoint.file import Header, Say, read_checkpoint
-from repro_hydra.checkpoint.position import Position, Schedule
-from repro_hydra.checkpoint.shelf import Kept, Shelf
+from repro_hydra.checkpoint.file import read_checkpoint
+from repro_hydra.checkpoint.position import Position
+from repro_hydra.checkpoint.shelf import Kept
+from repro_hydra.checkpoint.surroundings import Saving, Surroundings
 from repro_hydra.checkpoint.variables import Variables
 
 T = TypeVar("T")
-
-
-@dataclass(kw_only=True)
-class Surroundings:
-    """What a run adds to its loop, handed in: a plain script has none of it."""
-
-    say: Say
-    now: Callable[[], str]
-    """The time, for the header."""
-    take_parts: Callable[[], dict[str, Any]] = dict
-    """What of the run's own (its metrics) belongs to a checkpoint."""
-    take_streams: Callable[[], dict[str, Any]] = dict
-    put_streams: Callable[[Mapping[str, Any]], None] = field(default=lambda _: None)
-    """The named streams' states."""
-    in_round: Callable[[bool], None] = field(default=lambda _: None)
-    """Told that a round of the loop begins or ends."""
-    restored: Callable[[Kept, Position], None] = field(default=lambda _kept, _position: None)
-    """Told which checkpoint was put back, and where it stands."""
-    continued: Callable[[], None] = field(default=lambda: None)
-    """Told that from here on no line runs that ran before."""
-    not_exact: Callable[[str, str], None] = field(default=lambda _kind, _message: None)
-    """Told what a checkpoint cannot hold: a short name and a message."""
-
-    def save(self, shelf: Shelf, name: str, position: Position, take: Callable[[], dict[str, Any]]) -> bool:
-        """Whether a checkpoint of what `take` gives could be written; where not it is said, and ends no training."""
-        try:
-            header = Header(
-                name=name,
-                step=position.step,
-                epoch=position.epoch,
-                saved_at=self.now(),
-                parts=self.take_parts(),
-            )
-            shelf.save(header, take())
-        except Exception as error:  # noqa: BLE001 (a full disk, a state that became none, whatever torch makes of them)
-            reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-            self.say(
-                f"{shelf.directory}: the checkpoint of {position} could not be written "
-                f"({reason or type(error).__name__}); the training goes on"
-            )
-            return False
-        return True
 
 
 @dataclass
@@ -69,6 +28,28 @@ class _Saved:
     objects: Mapping[str, Any]
     random: Mapping[str, Any]
     variables: Any
+
+    @classmethod
+    def read(cls, kept: Kept) -> _Saved:
+        """What is in it.
+
+        Raises
+        ------
+        CheckpointError
+            It cannot be read, or is no loop's.
+        """
+        _, payload = read_checkpoint(kept.path)
+        try:
+            return cls(
+                position=Position.of(payload["position"]),
+                objects=payload["objects"],
+                random=payload["random"],
+                variables=payload["variables"],
+            )
+        except (KeyError, TypeError) as error:
+            raise CheckpointError(
+                f"{kept.path}: expected a training loop's checkpoint ({error} is missing)"
+            ) from None
 
 
 class Resumable:
@@ -87,8 +68,8 @@ class Resumable:
         tracked: Mapping[str, Any],
         *,
         name: str,
-        shelf: Shelf | None,
-        schedule: Schedule,
+        shelf: Saving | None,
+        boundaries: Boundaries,
         surroundings: Surroundings,
         variables: Variables,
         gradients: bool = True,
@@ -100,7 +81,7 @@ class Resumable:
         self._tracked = dict(tracked)
         self._name = name
         self._shelf = shelf
-        self._schedule = schedule
+        self._boundaries = boundaries
         self._around = surroundings
         self._variables = variables
         self._gradients = gradients
@@ -236,25 +217,21 @@ class Resumable:
         if batches is None or self._looked:
             return
         self._looked = True  # once: the look goes through every object of the process
-        for holder in gc.get_referrers(batches):
-            if isinstance(holder, (enumerate, zip, itertools.islice)):
-                name = type(holder).__name__
-                self._around.not_exact(
-                    name,
-                    f"{name}(state.batches(loader)): after a restart within an epoch it counts from the beginning. "
-                    "For enumerate write state.enumerate(loader); for others count in a variable",
-                )
+        for name, message in counters_around(batches):
+            self._around.not_exact(name, message)
 
     def _boundary(self, position: Position, *, last: bool = False, epoch_ends: bool = False) -> None:
         """Between two steps: a checkpoint where one is due, and the end where somebody asked for it."""
         self._position = position
-        asked = preemption.requested()
-        due = asked is not None or last or self._schedule.due(position, epoch_ends=epoch_ends)
-        saved = due and self._save()
-        if asked is not None:
+        verdict = self._boundaries.at(position, last=last, epoch_ends=epoch_ends)
+        saved = verdict.save and self._save()
+        if verdict.ends is not None:
             made = f"a checkpoint was made at {position}" if saved else "no checkpoint could be made"
-            self._around.say(f"{asked}: {made}; the process ends here")
-            raise preemption.Preempted(asked)
+            more = self._boundaries.before_the_end()
+            self._around.say(
+                f"{verdict.ends}: {made}; the process ends here" + ("" if more is None else f". {more}")
+            )
+            raise preemption.Preempted(verdict.ends)
 
     # ------------------------------------------------------------------ to and from the disk
 
@@ -266,18 +243,7 @@ class Resumable:
         CheckpointError
             It cannot be read, or does not fit.
         """
-        _, payload = read_checkpoint(kept.path)
-        try:
-            saved = _Saved(
-                position=Position.of(payload["position"]),
-                objects=payload["objects"],
-                random=payload["random"],
-                variables=payload["variables"],
-            )
-        except (KeyError, TypeError) as error:
-            raise CheckpointError(
-                f"{kept.path}: expected a training loop's checkpoint ({error} is missing)"
-            ) from None
+        saved = _Saved.read(kept)
         try:
             objects.put(self._tracked, saved.objects)
         except CheckpointError as error:
@@ -310,7 +276,7 @@ class Resumable:
             return False
         saved = self._around.save(self._shelf, self._name, self._position, self._payload)
         if saved:
-            self._schedule.saved()
+            self._boundaries.saved()
         return saved
 
     def _payload(self) -> dict[str, Any]:

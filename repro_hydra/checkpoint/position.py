@@ -67,11 +67,17 @@ class Schedule:
         self._last_s = clock()
 
     def due(self, position: Position, *, epoch_ends: bool) -> bool:
+        return self.due_by_count(position, epoch_ends=epoch_ends) or self.due_by_clock()
+
+    def due_by_count(self, position: Position, *, epoch_ends: bool) -> bool:
+        """By steps and epochs: the same on every rank."""
         if self._every_steps is not None and position.step % self._every_steps == 0:
             return True
-        if self._every_s is not None and self._clock() - self._last_s >= self._every_s:
-            return True
         return epoch_ends and self._every_epochs is not None and position.epoch % self._every_epochs == 0
+
+    def due_by_clock(self) -> bool:
+        """By seconds: each process has its own."""
+        return self._every_s is not None and self._clock() - self._last_s >= self._every_s
 
     def saved(self) -> None:
         self._last_s = self._clock()

@@ -58,6 +58,10 @@ class Shelf:
                 self._say(f"{error}. The one before it is looked for")
         return None
 
+    def numbers(self, name: str | None = None) -> list[int]:
+        """Of all that are there, whole or not."""
+        return sorted(number for number, _ in self._numbered(name))
+
     def save(self, header: Header, payload: Any) -> Path:
         """Write the next one, and let go of old ones of the same loop."""
         self.directory.mkdir(parents=True, exist_ok=True)

@@ -211,7 +211,7 @@ def processes_of(run: RunRecord, paths: RunPaths | None) -> list[ProcessInfo]:
 
 
 def attached_processes(paths: RunPaths | None) -> list[AttachedProcess]:
-    """What those told of themselves that attached themselves to a run."""
+    """What those told of themselves that attached themselves to a run; of each rank that of the last attempt."""
     found = []
     if paths is not None and paths.processes.is_dir():
         for file in sorted(paths.processes.glob("*.json")):
@@ -219,7 +219,16 @@ def attached_processes(paths: RunPaths | None) -> list[AttachedProcess]:
                 found.append(read(file, AttachedProcess))
             except RecordError:
                 continue  # a child that was killed while it wrote; its pid is the file's name
-    return found
+    ranks = {one.process.role: one for one in sorted(found, key=_signed_in_at) if _is_rank(one)}
+    return [one for one in found if not _is_rank(one) or one is ranks[one.process.role]]
+
+
+def _is_rank(attached: AttachedProcess) -> bool:
+    return attached.process.role.startswith("rank ")
+
+
+def _signed_in_at(attached: AttachedProcess) -> str:
+    return attached.process.started_at or ""
 
 
 def wait_for_ranks(run: RunRecord, paths: RunPaths, expected: int, limit_s: float = 30.0) -> None:

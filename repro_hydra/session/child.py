@@ -17,12 +17,13 @@ from repro_hydra.determinism import SettingsWatch
 from repro_hydra.imports import LateImports
 from repro_hydra.inputs.recorder import active
 from repro_hydra.record.manifest import write_manifest
-from repro_hydra.record.paths import RunPaths
+from repro_hydra.record.paths import LOCK, RunPaths
 from repro_hydra.record.schema import SCHEMA, ErrorInfo, ProcessInfo, RunRecord
 from repro_hydra.record.store import RecordError, read, update, write_json
 from repro_hydra.record.times import utc_now
 from repro_hydra.seed import choose_seeds, seed_libraries
 from repro_hydra.seed.drawn import streams_drawn_from
+from repro_hydra.seed.streams import streams_of
 from repro_hydra.session import process
 from repro_hydra.session.capture import AttachedProcess, failed_by
 from repro_hydra.session.ending import ending
@@ -30,6 +31,16 @@ from repro_hydra.session.findings import waived_operators
 from repro_hydra.session.plan import Job
 from repro_hydra.session.say import say
 from repro_hydra.session.spawned import Inheritance, SpawnedChildren
+
+_attached: list[tuple[int, Path]] = []
+"""Process id and run directory: a fork inherits the note, but is no rank."""
+_END_S = 20.0
+"""How long a preempted rank waits for rank 0; torchrun kills what has not ended 30 s after it was told to."""
+
+
+def run_of_this_rank() -> Path | None:
+    """The run that this process is another rank of; None for rank 0, a nested command, or outside of a run."""
+    return next((run_dir for pid, run_dir in reversed(_attached) if pid == os.getpid()), None)
 
 
 class ChildSession:
@@ -62,6 +73,10 @@ class ChildSession:
         if self._run_dir is not None:
             self._sign_in(self._run_dir, rank)
             self._join_watch(rank)
+            if rank and process.parent_run(os.environ) is None:
+                entry = os.getpid(), self._run_dir
+                _attached.append(entry)
+                self._stack.callback(_attached.remove, entry)
         children = SpawnedChildren(
             Inheritance(
                 determinism=self._options.determinism,
@@ -76,6 +91,8 @@ class ChildSession:
             chosen = choose_seeds(
                 self._options.seed, self._job.configured_seed(self._options.seed.key), rank=rank
             )
+            apart = 0 if self._options.seed.ranks_alike else rank
+            self._stack.enter_context(streams_of(chosen.seed, apart))
             seed_libraries(chosen, late.when_imported)
         return self
 
@@ -87,6 +104,8 @@ class ChildSession:
         status, info = ending(error)
         if self._part is not None:
             self._sign_out(info if status == "failed" else None)
+            if status == "preempted":
+                _let_rank_zero_end(self._part[0])
 
     def _join_watch(self, rank: int) -> None:
         """Have what this process opens told to the run, where the run is watched and this process too."""
@@ -131,6 +150,7 @@ class ChildSession:
             streams = {}
         told = AttachedProcess(schema=SCHEMA, process=ended, streams=streams)
         try:
+            paths.processes.mkdir(exist_ok=True)  # put aside, where rank 0 began from the top after this one
             write_json(file, told, durable=True)
             # Rank 0 writes its end and then reads the parts; this writes its part and then reads rank 0's end.
             if error is not None and read(paths.run, RunRecord).status == "completed":
@@ -138,6 +158,13 @@ class ChildSession:
                 write_manifest(paths)
         except (OSError, RecordError) as problem:
             say(f"the end of {info.role} could not be recorded ({problem})")
+
+
+def _let_rank_zero_end(paths: RunPaths) -> None:
+    """Leave the record to rank 0 in peace: torchrun and srun end it at once when another rank has ended."""
+    end = time.monotonic() + _END_S
+    while (paths.run_dir / LOCK).exists() and time.monotonic() < end:
+        time.sleep(0.02)
 
 
 def record_of_rank_zero(run_dir: Path, environ: Mapping[str, str], *, limit_s: float = 600.0) -> None:

@@ -32,8 +32,8 @@ def wait_for_ranks(ledger: Ledger, status: Status) -> None:
     """Where the run is one of several ranks and completed: see what the others did, when they have ended."""
     run = ledger.run
     if ledger.paths is not None and run.world_size > 1 and status == "completed":
-        # `sbatch --ntasks=2` without `srun` also looks like two ranks, of which there is one.
-        others = run.world_size - 1 if "SUBMITIT_EXECUTOR" in os.environ else 0
+        # `sbatch --ntasks=2` without `srun` also looks like two ranks, of which there is one; torchrun has said RANK.
+        others = run.world_size - 1 if "SUBMITIT_EXECUTOR" in os.environ or "RANK" in os.environ else 0
         capture.wait_for_ranks(run, ledger.paths, others)
         ledger.findings += ledger.keep("streams", partial(_shared_with_ranks, ledger)) or []
 

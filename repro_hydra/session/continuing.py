@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from repro_hydra.checkpoint.errors import OtherVersion
+from repro_hydra.checkpoint.rank_sets import OtherWorld, newest_of_either
 from repro_hydra.checkpoint.shelf import Kept, Shelf
 from repro_hydra.record.code import CodeRecord
 from repro_hydra.record.paths import ATTEMPTS, CHECKPOINTS, LOCK, RECORD_DIR, TRACKING, RunPaths
@@ -23,7 +24,7 @@ from repro_hydra.record.schema import JSON, ConfigRecord, Finding, RunRecord
 from repro_hydra.record.store import RecordError, read
 from repro_hydra.record.times import parse_utc, utc_now
 from repro_hydra.record.values import OBJECTIVE, from_json_number
-from repro_hydra.session import capture
+from repro_hydra.session import capture, process
 from repro_hydra.session.findings import Misuse
 from repro_hydra.session.metrics import MetricsSoFar, cut_metrics
 from repro_hydra.session.plan import Job, Plan
@@ -126,20 +127,20 @@ def continuation_of(paths: RunPaths, earlier: RunRecord) -> Continuation:
     Raises
     ------
     Misuse
-        Its newest checkpoint is of another version of this package.
+        Its newest checkpoint is of another version of this package, or of another number of ranks.
     """
-    shelf = Shelf(paths.checkpoints, say=say)
-    shelf.clean()
+    Shelf(paths.checkpoints, say=say).clean()
     try:
-        return Continuation(earlier=earlier, kept=shelf.newest())
-    except OtherVersion as error:
+        kept = newest_of_either(paths.checkpoints, earlier.world_size, say)
+        return Continuation(earlier=earlier, kept=kept)
+    except (OtherVersion, OtherWorld) as error:
         raise Misuse(
             f"{error}, or take the checkpoints away to start from the top: {paths.checkpoints}"
         ) from None
 
 
-def differences(paths: RunPaths, plan: Plan, job: Job) -> list[Finding]:
-    """What stands against going on: another config, or other code, than the earlier attempt had."""
+def differences(paths: RunPaths, plan: Plan, job: Job, earlier: RunRecord) -> list[Finding]:
+    """What stands against going on: another config, other code or another world size than `earlier` had."""
     findings = []
     keys = _other_config(paths, job)
     if keys:
@@ -163,6 +164,19 @@ def differences(paths: RunPaths, plan: Plan, job: Job) -> list[Finding]:
                 message=(
                     f"{paths.run_dir}: expected the code that the run began with, found {code}. Bring it back "
                     "(git stash, git checkout), or start a run of its own: another hydra.run.dir"
+                ),
+            )
+        )
+    _, world = process.rank_and_world(os.environ)
+    if earlier.world_size != world:
+        findings.append(
+            Finding(
+                id="continued-with-other-world-size",
+                severity="blocks",
+                message=(
+                    f"{paths.run_dir}: expected the world size that the run began with, {earlier.world_size}, found "
+                    f"{world}: each rank has a part of the data and generators of its own. Start as many ranks, or a "
+                    "run of its own: another hydra.run.dir"
                 ),
             )
         )

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from repro_hydra.checkpoint.preemption import Preempted
+from repro_hydra.checkpoint.preemption import SIGNALS, Preempted
 from repro_hydra.forked_signals import dropped_in_forks, end_forked_child, put_off
 from repro_hydra.record.redact import hide, known_secrets, redact_text
 from repro_hydra.record.schema import ErrorInfo, Status
@@ -50,6 +50,37 @@ def terminating() -> Iterator[None]:
             yield
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+@contextmanager
+def ending_first() -> Iterator[None]:
+    """Within it no signal disturbs the writing of how the job ended; it comes to whoever heard it before, after that.
+
+    Where one rank fails, torchrun tells the others to end within a tenth of a second, and what had happened to them was
+    lost with a half-written record.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    owner = os.getpid()
+    came: list[int] = []
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        end_forked_child(owner, number)
+        came.append(number)
+
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    ours = [number for number, handler in before.items() if handler is not None]  # None: set by C code
+    for number in ours:
+        signal.signal(number, note)
+    try:
+        with dropped_in_forks(note, *ours):
+            yield
+    finally:
+        for number in ours:
+            signal.signal(number, before[number])
+    for number in came[:1]:
+        signal.raise_signal(number)
 
 
 def ending(error: BaseException | None) -> tuple[Status, ErrorInfo | None]:

@@ -77,7 +77,7 @@ def _go_on(ledger: Ledger, paths: RunPaths, earlier: RunRecord) -> Continuation:
     """This is another attempt at the run of `earlier`."""
     if ledger.lock is None:  # else nobody else is at it
         check_not_running(paths, earlier)
-    found_now = [*ledger.findings, *differences(paths, ledger.plan, ledger.job)]
+    found_now = [*ledger.findings, *differences(paths, ledger.plan, ledger.job, earlier)]
     ledger.findings = waive(found_now, ledger.plan.options.allow)
     stopping = [f for f in ledger.findings if f.id.startswith(NOT_THE_SAME) and f.waived is None]
     if stopping:

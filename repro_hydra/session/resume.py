@@ -11,15 +11,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from repro_hydra.checkpoint import preemption
+from repro_hydra.checkpoint.rank_sets import refuse_other_world
 from repro_hydra.checkpoint.shelf import Kept, Shelf
+from repro_hydra.record.paths import RunPaths
 from repro_hydra.record.times import utc_now
 from repro_hydra.seed.handed_out import handed_out
 from repro_hydra.session import process
+from repro_hydra.session.child import run_of_this_rank
 from repro_hydra.session.say import say
 from repro_hydra.session.session import Session, active_session
 
 if TYPE_CHECKING:
-    from repro_hydra.checkpoint.loop import Resumable, Surroundings
+    from repro_hydra.checkpoint.boundary import Boundaries
+    from repro_hydra.checkpoint.loop import Resumable
+    from repro_hydra.checkpoint.position import Schedule
+    from repro_hydra.checkpoint.surroundings import Saving, Surroundings
 
 _entered: Counter[str] = Counter()
 """How many loops without a name were entered, by directory."""
@@ -88,8 +94,11 @@ def resumable(
     from repro_hydra.checkpoint.variables import NoVariables, Variables
 
     session = active_session()
-    _refuse_ranks()
-    place, shelf = shelf_of(session, directory, keep=keep, asking="resumable")
+    place = _place(session, directory, asking="resumable")
+    name = name if name is not None else next_name(place)
+    schedule = Schedule(
+        every_epochs=every_epochs, every_steps=every_steps, every_s=every_s, clock=time.monotonic
+    )
     tracked = _all_of(unnamed, named)
     around = surroundings(session)
 
@@ -102,28 +111,50 @@ def resumable(
 
     keeper = Keeper(list(tracked.values()), gradients, lost)
     kept_variables = Variables(keeper) if variables else NoVariables()
-    state = Resumable(
-        tracked,
-        name=name if name is not None else next_name(place),
-        shelf=shelf,
-        schedule=Schedule(
-            every_epochs=every_epochs, every_steps=every_steps, every_s=every_s, clock=time.monotonic
-        ),
-        surroundings=around,
-        variables=kept_variables,
-        gradients=gradients,
-    )
     with ExitStack() as stack:
+        shelf, boundaries, kept = _enter(stack, around, place, name, schedule, keep=keep)
+        state = Resumable(
+            tracked,
+            name=name,
+            shelf=shelf,
+            boundaries=boundaries,
+            surroundings=around,
+            variables=kept_variables,
+            gradients=gradients,
+        )
         if not stack.enter_context(preemption.listening()):
             say(
                 "resumable: entered outside of the main thread, so signals are not heard; checkpoints are made"
             )
         kept_variables.begin()
         stack.callback(kept_variables.end)
-        kept = None if shelf is None else shelf.newest(state.name)
         if kept is not None:
             state.restore(kept)
         yield state
+
+
+def _enter(
+    stack: ExitStack, around: Surroundings, place: Path | None, name: str, schedule: Schedule, *, keep: int
+) -> tuple[Saving | None, Boundaries, Kept | None]:
+    """Where this process's checkpoints go, who decides when, and which one it goes on from."""
+    from repro_hydra.checkpoint.boundary import Alone
+
+    rank, world = process.rank_and_world(os.environ)
+    if place is None:
+        return None, Alone(schedule), None
+    if world == 1:
+        refuse_other_world(place, name, world)
+        shelf = _shelf(place, keep)
+        return shelf, Alone(schedule), shelf.newest(name)
+    from repro_hydra.checkpoint.ranks import sums_in_another_order
+    from repro_hydra.session.resume_ranks import join, one_at_a_time
+
+    stack.enter_context(one_at_a_time(name))
+    joined = join(place, name, rank, world, schedule, keep=keep)
+    reason = sums_in_another_order(world)
+    if reason is not None:
+        around.not_exact("ddp-buckets", reason)
+    return joined.shelf, joined.boundaries, joined.kept
 
 
 def shelf_of(
@@ -136,33 +167,33 @@ def shelf_of(
     ValueError
         Neither, or both.
     """
-    if directory is None and session is None:
+    place = _place(session, directory, asking=asking)
+    return place, None if place is None else _shelf(place, keep)
+
+
+def _shelf(place: Path, keep: int) -> Shelf:
+    shelf = Shelf(place, keep=keep, say=say)
+    shelf.clean()
+    return shelf
+
+
+def _place(session: Session | None, directory: str | Path | None, *, asking: str) -> Path | None:
+    """Where the checkpoints lie; None in a run that has no record."""
+    rank_of = run_of_this_rank() if session is None else None
+    in_a_run = session is not None or rank_of is not None
+    if directory is None and not in_a_run:
         raise ValueError(
             f"{asking}: expected to be in a run, or to be given a directory, found neither. "
             f"Write: {asking}(…, directory='checkpoints')"
         )
-    if directory is not None and session is not None:
+    if directory is not None and in_a_run:
         raise ValueError(
             f"{asking}: directory: expected none within a run, whose record holds the checkpoints, found {directory}. "
             "Leave it out"
         )
-    place = Path(directory) if directory is not None else session.checkpoints if session is not None else None
-    shelf = None if place is None else Shelf(place, keep=keep, say=say)
-    if shelf is not None:
-        shelf.clean()
-    return place, shelf
-
-
-def _refuse_ranks() -> None:
-    """One rank alone would wait in a collective for the others, which went on."""
-    from repro_hydra.checkpoint.errors import CheckpointError
-
-    _, world = process.rank_and_world(os.environ)
-    if world > 1:
-        raise CheckpointError(
-            f"resumable: expected a run of one process, found {world} ranks, which it cannot stop at one step yet. "
-            "Use repro_hydra.save_checkpoint at the end of an epoch, each rank to a file of its own"
-        )
+    if directory is not None:
+        return Path(directory)
+    return session.checkpoints if session is not None else rank_of and RunPaths(rank_of).checkpoints
 
 
 def _all_of(unnamed: tuple[Any, ...], named: Mapping[str, Any]) -> dict[str, Any]:
@@ -179,7 +210,7 @@ def next_name(place: Path | None) -> str:
 
 def surroundings(session: Session | None) -> Surroundings:
     """What the run adds to a loop."""
-    from repro_hydra.checkpoint.loop import Surroundings
+    from repro_hydra.checkpoint.surroundings import Surroundings
     from repro_hydra.session.streams import put_streams, take_streams
 
     told: set[str] = set()

@@ -28,7 +28,7 @@ from repro_hydra.session import capture, closing, process
 from repro_hydra.session.attempt import Attempt
 from repro_hydra.session.continuing import earlier_s
 from repro_hydra.session.data_file import DataFile
-from repro_hydra.session.ending import terminating
+from repro_hydra.session.ending import ending_first, terminating
 from repro_hydra.session.findings import judge
 from repro_hydra.session.heartbeat import Heartbeat
 from repro_hydra.session.joblog import JobLog
@@ -77,6 +77,8 @@ class Session:
         self._environment = environment
         self._pid = os.getpid()
         self._stack = ExitStack()
+        self._signals = ExitStack()
+        """Closed last: a signal that comes while the end is written is told to the same handler."""
         self._late = LateImports()
         self._ledger = Ledger(plan, job)
         self._watching = Watching(self._ledger, self._late)
@@ -117,7 +119,7 @@ class Session:
         self._watching.enter(stack, self._seeds.chosen)
         self._write_records()
         ledger.refuse_if_blocked()
-        stack.enter_context(terminating())
+        self._signals.enter_context(terminating())
         # The job begins: concerns that only watch or write begin here, and leave with the stack or are finished below.
         if ledger.paths is not None:
             self._watching.watch_inputs(stack)
@@ -228,6 +230,14 @@ class Session:
     ) -> None:
         if not self.owns_process():  # a forked child that unwinds through here
             return
+        with self._signals:
+            with ending_first():
+                digest = self._record_end(error)
+            closing.tell(self._ledger, digest)
+            self._mirror.finish(hurry=closing.in_a_hurry(self.run.status))
+
+    def _record_end(self, error: BaseException | None) -> str | None:
+        """Write how the job ended; the manifest's digest."""
         ledger = self._ledger
         ledger.check_writer()
         duration_s = earlier_s(self.run) + time.perf_counter() - self._clock
@@ -251,8 +261,7 @@ class Session:
         ledger.keep("run", lambda: ledger.save(durable=True, **ended, **self._told_at_the_end()))
         digest = closing.seal(ledger, status)
         ledger.give_back()
-        closing.tell(ledger, digest)
-        self._mirror.finish(hurry=hurry)
+        return digest
 
     def _told_at_the_end(self) -> dict[str, Any]:
         return {
@@ -265,6 +274,7 @@ class Session:
     def _abandon(self, error: BaseException) -> None:
         """The job never began: say so in the record, and give everything back."""
         self._stack.close()
+        self._signals.close()
         if self._paths is not None and self._attempt.claimed:  # else a record there is another's
             closing.abandon(self._ledger, error)
         self._ledger.give_back()

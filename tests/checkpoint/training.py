@@ -201,7 +201,7 @@ class Laboratory:
         )
 
 
-def make_laboratory(top: Path, home: Path, script: str = SCRIPT) -> Laboratory:
+def make_laboratory(top: Path, home: Path, script: str = SCRIPT, config: str = CONFIG) -> Laboratory:
     ours = ("GIT_", "REPRO_HYDRA_", "PYTEST_", "SLURM_", "OMP_", "MKL_", "OPENBLAS_", "NUMEXPR_", "COV_")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     kept.pop("PYTHONHASHSEED", None)
@@ -215,8 +215,8 @@ def make_laboratory(top: Path, home: Path, script: str = SCRIPT) -> Laboratory:
     top.mkdir()
     (top / "conf").mkdir()
     (top / "train.py").write_text(script)
-    (top / "conf" / "config.yaml").write_text(CONFIG)
-    (top / ".gitignore").write_text("outputs/\nstrike-*\n__pycache__/\n")
+    (top / "conf" / "config.yaml").write_text(config)
+    (top / ".gitignore").write_text("outputs/\nstrike-*\npids\n__pycache__/\n")
     git = ["git", "-c", "user.name=A", "-c", "user.email=a@example.org"]
     for command in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "a project"]):
         subprocess.run([*git, *command], cwd=top, env=environment, check=True, timeout=LIMIT_S)
