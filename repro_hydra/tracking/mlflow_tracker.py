@@ -84,7 +84,7 @@ class MlflowTracker:
             for file in run.record_files():
                 below = file.relative_to(run.paths.record).parent
                 self._client.log_artifact(self._run_id, str(file), (Path("repro") / below).as_posix())
-        self._client.set_terminated(self._run_id, _STATUS.get(run.run.status, "KILLED"), end_time=ended)
+        self._client.set_terminated(self._run_id, _STATUS.get(run.status, "KILLED"), end_time=ended)
         self._end_parent(run)
 
     # ------------------------------------------------------------------ the run
@@ -210,7 +210,7 @@ class MlflowTracker:
         statuses = []
         for job in sweep.jobs:
             try:
-                statuses.append(RunView(paths.sweep_dir / job.dir).run.status if job.dir else "created")
+                statuses.append(RunView(paths.sweep_dir / job.dir).status if job.dir else "created")
             except RecordError:
                 statuses.append("created")
         if any(status in ("created", "running") for status in statuses):

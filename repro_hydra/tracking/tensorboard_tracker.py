@@ -72,7 +72,7 @@ class TensorboardTracker:
         ended = milliseconds(run.run.ended_at or run.run.heartbeat_at)
         values = [Summary.Value(tag=name, simple_value=value) for name, value in run.result.items()]
         self._add(Summary(value=values), self._last_step, ended)
-        status = _STATUS.get(run.run.status, api_pb2.STATUS_FAILURE)
+        status = _STATUS.get(run.status, api_pb2.STATUS_FAILURE)
         session = SessionEndInfo(status=status, end_time_secs=ended / 1000)
         self._add_hparams(metadata.SESSION_END_INFO_TAG, HParamsPluginData(session_end_info=session), ended)
         self._writer.close()

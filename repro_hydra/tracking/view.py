@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timezone
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,14 +15,14 @@ from repro_hydra.record.code import CodeRecord
 from repro_hydra.record.data import DataRecord
 from repro_hydra.record.find import read_result
 from repro_hydra.record.manifest import digest_file
-from repro_hydra.record.paths import TRACKING, RunPaths
+from repro_hydra.record.paths import ATTEMPTS, CHECKPOINTS, TRACKING, RunPaths
 from repro_hydra.record.redact import redact
-from repro_hydra.record.schema import JSON, ConfigRecord, RunRecord
+from repro_hydra.record.schema import JSON, ConfigRecord, RunRecord, ShownStatus
+from repro_hydra.record.status import shown_status
 from repro_hydra.record.store import RecordError, read
 from repro_hydra.record.values import from_json_number
 
 T = TypeVar("T", bound=msgspec.Struct)
-FINAL = ("completed", "failed", "interrupted", "preempted")
 
 
 class RunView:
@@ -34,9 +35,14 @@ class RunView:
     def run(self) -> RunRecord:
         return read(self.paths.run, RunRecord)
 
+    @cached_property
+    def status(self) -> ShownStatus:
+        """As people are shown it: of a run whose process is gone, ``lost``."""
+        return shown_status(self.run, host=platform.node(), now=datetime.now(timezone.utc))
+
     @property
     def ended(self) -> bool:
-        return self.run.status in FINAL
+        return self.status not in ("created", "running")
 
     @property
     def display_name(self) -> str:
@@ -97,15 +103,17 @@ class RunView:
     @property
     def as_closed(self) -> str:
         """What a tracker is told at the end, in short: another text is another end."""
-        return f"{self.run.status} {self.run.ended_at or self.run.heartbeat_at} {self.manifest_digest}"
+        return f"{self.status} {self.run.ended_at or self.run.heartbeat_at} {self.manifest_digest}"
 
     def record_files(self) -> list[Path]:
-        """The record's own files, but not how far the trackers are."""
+        """The record's own files: not how far the trackers are, no checkpoint, and no output of an attempt."""
         files = (path for path in self.paths.record.rglob("*") if path.is_file() and not path.is_symlink())
         return sorted(
             path
             for path in files
-            if path.relative_to(self.paths.record).parts[0] != TRACKING and path.suffix != ".tmp"
+            if (parts := path.relative_to(self.paths.record).parts)[0] not in (TRACKING, CHECKPOINTS)
+            and not (parts[0] == ATTEMPTS and "outputs" in parts)
+            and path.suffix != ".tmp"
         )
 
     @cached_property
@@ -115,7 +123,7 @@ class RunView:
         facts = {
             "repro_hydra.run_id": run.run_id,
             "repro_hydra.mode": run.mode,
-            "repro_hydra.status": run.status,
+            "repro_hydra.status": self.status,
             "repro_hydra.upheld": run.upheld,
             "repro_hydra.seed": str(run.seed),
             "repro_hydra.directory": str(self.paths.run_dir),

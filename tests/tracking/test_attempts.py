@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +18,8 @@ from tracked import make_run, recorded, same_values
 
 from repro_hydra.checkpoint.file import Header
 from repro_hydra.checkpoint.shelf import Kept
-from repro_hydra.record.paths import RunPaths
-from repro_hydra.record.schema import RunRecord
+from repro_hydra.record.paths import RunPaths, SweepPaths
+from repro_hydra.record.schema import RunRecord, SweepJob, SweepLink, SweepRecord
 from repro_hydra.record.store import read, write_json
 from repro_hydra.record.times import utc_now
 from repro_hydra.session.continuing import Continuation, make_way
@@ -146,3 +151,112 @@ def test_mlflow_holds_each_value_once(server: Any, eight_lines: Path) -> None:
     expected["loss"].append((8, 0.25))
     assert same_values(history, expected)
     assert client(server).get_run(str(state.remote_id)).data.metrics["loss"] == 0.25
+
+
+def test_a_run_whose_process_was_killed_is_so_in_mlflow(
+    server: Any, eight_lines: Path, tmp_path: Path
+) -> None:
+    """Its record says running for ever; the sweep, of which it was the last job, has failed.
+
+    Neither a checkpoint nor the outputs of an attempt before go to the server, which may be large.
+    """
+    pytest.importorskip("mlflow")
+    from test_mlflow import client
+
+    paths, sweep = RunPaths(eight_lines), SweepPaths(tmp_path)
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait(timeout=60)
+    link = SweepLink(id="5" * 32, dir=str(tmp_path), job_num=0)
+    told = msgspec.structs.replace(
+        read(paths.run, RunRecord), status="running", pid=dead.pid, ended_at=None, sweep=link
+    )
+    write_json(paths.run, told)
+    sweep.record.mkdir()
+    job = SweepJob(num=0, overrides=[], dir=eight_lines.name)
+    write_json(
+        sweep.sweep,
+        SweepRecord(
+            sweep_id=link.id, mode="record", created_at=told.created_at, sweeper="s", launcher="l", jobs=[job]
+        ),
+    )
+    for name in ("checkpoints/000001-loop.ckpt", "attempts/1/outputs/weights.pt", "attempts/1/run.json"):
+        (paths.record / name).parent.mkdir(parents=True, exist_ok=True)
+        (paths.record / name).write_text("{}")
+    state = deliver(eight_lines, "mlflow", {"uri": server.uri, "experiment": "killed"})
+    asked = client(server)
+    run = asked.get_run(str(state.remote_id))
+    parent = asked.get_run(run.data.tags["mlflow.parentRunId"])
+    assert (run.info.status, parent.info.status) == ("KILLED", "FAILED")
+    assert run.data.tags["repro_hydra.status"] == "lost"
+    there = {item.path for item in asked.list_artifacts(state.remote_id, "repro")}
+    assert "repro/run.json" in there
+    assert "repro/checkpoints" not in there
+    assert {item.path for item in asked.list_artifacts(state.remote_id, "repro/attempts/1")} == {
+        "repro/attempts/1/run.json"
+    }
+
+
+TRACKER = """\
+import json
+from repro_hydra.tracking import Opened
+
+class Lines:
+    def __init__(self, options):
+        self.file = options["file"]
+    def open(self, run, remote_id):
+        return Opened(remote_id="lines", goes_on=remote_id is not None)
+    def send(self, points):
+        with open(self.file, "a") as stream:
+            for point in points:
+                print(json.dumps([point.step, point.values["loss"]]), file=stream)
+    def close(self, run):
+        with open(self.file, "a") as stream:
+            print(json.dumps(run.status), file=stream)
+"""
+KILLED_ONCE = """\
+import os, pathlib, signal
+import hydra, repro_hydra
+
+
+@hydra.main(version_base=None, config_path=None)
+def main(cfg):
+    for i in range(6):
+        repro_hydra.log_metrics({"loss": i / 7})
+        if i == 3 and not os.path.exists(cfg.mark):
+            pathlib.Path(cfg.mark).touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+main()
+"""
+
+
+def test_a_killed_job_that_is_started_again(tmp_path: Path) -> None:
+    """Through Hydra: what it had logged is sent when it is gone, and the attempt from the top sends only the rest."""
+    package, project = tmp_path / "package", tmp_path / "project"
+    (package / "lines-1.0.dist-info").mkdir(parents=True)
+    (package / "lines.py").write_text(TRACKER)
+    (package / "lines-1.0.dist-info/METADATA").write_text(
+        "Metadata-Version: 2.1\nName: lines\nVersion: 1.0\n"
+    )
+    (package / "lines-1.0.dist-info/entry_points.txt").write_text(
+        "[repro_hydra.trackers]\nlines = lines:Lines\n"
+    )
+    project.mkdir()
+    (project / "train.py").write_text(KILLED_ONCE)
+    command = [
+        *(sys.executable, "train.py", "+repro=standard", f"+mark={tmp_path / 'mark'}", "hydra.run.dir=out"),
+        f"+hydra.callbacks.repro.tracking.lines={{file: {tmp_path / 'sent'}}}",
+        "hydra.callbacks.repro.resume=true",
+    ]
+    for code in (-signal.SIGKILL, 0):
+        done = subprocess.run(
+            command, cwd=project, env={**os.environ, "PYTHONPATH": str(package)}, capture_output=True, text=True,
+            timeout=120,
+        )  # fmt: skip
+        assert done.returncode == code, done.stderr
+    assert "not everything was sent" not in done.stderr
+    sent = [json.loads(line) for line in (tmp_path / "sent").read_text().splitlines()]
+    assert [one for one in sent if isinstance(one, list)] == [[i, i / 7] for i in range(6)]
+    assert sent[-1] == "completed"
+    assert len(recorded(project / "out")["loss"]) == 6
