@@ -58,13 +58,47 @@ def check_contents(path: Path) -> None:
 
 
 def _systems(path: Path) -> tuple[bool, bool]:
-    """Whether Git LFS, and whether git-annex, keeps files of the repository that `path` lies in."""
+    """Whether Git LFS, and whether git-annex, keeps files of a repository that `path` lies in.
+
+    A link may lie in one repository and lead into another: each of the two is asked.
+    """
+    itself = Path(os.path.realpath(path.parent), path.name)
+    found = [_systems_of(place) for place in dict.fromkeys((itself, Path(os.path.realpath(path))))]
+    return any(lfs for lfs, _ in found), any(annex for _, annex in found)
+
+
+def _systems_of(path: Path) -> tuple[bool, bool]:
+    """As `_systems`, of the repository around `path`, above which are no links."""
     lfs = False
-    for folder in (path, *path.absolute().parents):
+    for folder in (path, *path.parents):
         lfs = lfs or _filters_by_lfs(folder / ".gitattributes")
-        if (folder / GIT).exists():
-            return lfs or _filters_by_lfs(folder / GIT / "info/attributes"), (folder / GIT / "annex").is_dir()
+        repository = _repository(folder / GIT)
+        if repository is not None:
+            return lfs or _filters_by_lfs(repository / "info/attributes"), (repository / "annex").is_dir()
     return False, False
+
+
+def _repository(entry: Path) -> Path | None:
+    """Where a work tree's ``.git`` leads to; of a further work tree, what it shares with the first.
+
+    Such a ``.git``, and a submodule's, is a file that says where (gitrepository-layout(5)). One that cannot be read
+    stays what it is: a place where nothing is found.
+    """
+    if not os.path.lexists(entry):
+        return None
+    own = _said_by(entry, "gitdir: ") or entry
+    return _said_by(own / "commondir", "") or own
+
+
+def _said_by(file: Path, prefix: str) -> Path | None:
+    """The place that a file of git's names, relative to where the file lies; None where it names none."""
+    try:
+        said = file.read_text("utf-8", "surrogateescape")
+    except OSError:
+        return None  # no file: a folder, or nothing
+    if not said.startswith(prefix) or "\0" in said:
+        return None
+    return file.parent / said.removeprefix(prefix).rstrip("\n")
 
 
 def _filters_by_lfs(attributes: Path) -> bool:
