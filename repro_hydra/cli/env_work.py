@@ -18,7 +18,7 @@ from repro_hydra.determinism import required_variables
 from repro_hydra.environment import capture_environment
 from repro_hydra.environment.artifacts import IndexUnavailable, find_artifacts
 from repro_hydra.environment.exports import FILE_NAMES, FORMATS, CannotExport, Export, Subject, render
-from repro_hydra.environment.exports.conda import conda_packages
+from repro_hydra.environment.exports.conda import CondaPackages, conda_packages
 from repro_hydra.environment.exports.subject import MADE_BY
 from repro_hydra.environment.locked import locked_differences, remedy
 from repro_hydra.environment.pins import pins_of
@@ -224,7 +224,7 @@ def _subject(
     project = project_of(Path.cwd())
     if lock.environment.distributions is None:
         raise UserError("the list of packages is not there, so there is nothing to export", NO)
-    packages, channels = conda_packages(Path(sys.prefix)) if live else ((), ())
+    by_conda = conda_packages(Path(sys.prefix)) if live else CondaPackages()
     return Subject(
         environment=lock.environment,
         pins=pins_of(lock.environment.distributions, artifacts=lock.artifacts, project=project),
@@ -233,8 +233,9 @@ def _subject(
         requirements=requirements,
         command=command,
         variables=required_variables(DeterminismConf(), {}),
-        conda_packages=packages,
-        conda_channels=channels,
+        conda_packages=by_conda.specs,
+        conda_channels=by_conda.channels,
+        conda_left_out=by_conda.left_out,
     )
 
 

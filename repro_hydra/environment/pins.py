@@ -24,6 +24,7 @@ Source = Literal["index", "vcs", "archive", "directory", "project"]
 INSTALLERS = frozenset({"pip", "uv", "wheel", "setuptools", "distribute"})
 """They bring packages; a new environment comes with its own."""
 _LEFT_OUT = frozenset({"pip"})
+"""In no list, since it installs the list; each export says so."""
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 _VCS_URL = re.compile(r"(?:git|hg|svn|bzr)\+(?:https?|ssh|file)://[^\s\"'`$\\;|&<>#]+")
 _URL = re.compile(r"(?:https?|file)://[^\s\"'`$\\;|&<>]+")
@@ -76,6 +77,8 @@ class Pins:
 
     pins: tuple[Pin, ...]
     problems: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    """What a new environment brings itself, with its version here."""
 
     @property
     def installed(self) -> tuple[Pin, ...]:
@@ -102,16 +105,17 @@ def pins_of(
     project : Path, optional
         The project's top folder: an editable install in it is the code, not a part of the environment.
     """
-    found, problems = [], []
+    found, problems, left_out = [], [], []
     for item in distributions:
         name = canonicalize_name(item.name)
         if name in _LEFT_OUT:
+            left_out.append(f"{name} {item.version or 'of an unknown version'}")
             continue
         try:
             found.append(_pin(name, item, (artifacts or {}).get(name, ()), project))
         except ValueError as error:
             problems.append(f"{item.name!r}: {error}")
-    return Pins(tuple(sorted(found, key=lambda pin: pin.name)), tuple(problems))
+    return Pins(tuple(sorted(found, key=lambda pin: pin.name)), tuple(problems), tuple(left_out))
 
 
 def _pin(name: str, item: Distribution, artifacts: Sequence[Artifact], project: Path | None) -> Pin:
@@ -141,6 +145,11 @@ def _pin(name: str, item: Distribution, artifacts: Sequence[Artifact], project: 
             "the + on, the index gives another build, which may change bits",
         )
     good = tuple(item for item in artifacts if _is_sound(item))
+    if len(good) < len(artifacts):
+        notes += (
+            f"{len(artifacts) - len(good)} of the {len(artifacts)} files that are known of it are left out: "
+            "their addresses or hashes are none",
+        )
     return Pin(name=name, version=version, source="index", artifacts=good, notes=notes)
 
 
@@ -155,24 +164,31 @@ def _editable(name: str, version: str, item: Distribution, project: Path | None)
     if remote is not None and item.commit and item.dirty is False:
         at = _repository_url(remote)
         if at is not None and _COMMIT.fullmatch(item.commit):
-            below = _subdirectory_of(folder)
+            below = _place_in_repository(folder)
             note = f"editable here, in {folder}: its commit must have been pushed"
-            return Pin(
-                name=name, version=version, source="vcs", url=at, commit=item.commit, subdirectory=below, notes=(note,)
-            )  # fmt: skip
-    why = "its files differ from its commit" if item.dirty else "no commit on a remote is known"
+            if below is None:
+                note += ". That folder is not here: it is taken for the repository's top"
+            if below is None or below == "." or _SUBDIRECTORY.fullmatch(below):
+                return Pin(
+                    name=name, version=version, source="vcs", url=at, commit=item.commit,
+                    subdirectory=None if below == "." else below, notes=(note,),
+                )  # fmt: skip
+            why = f"no address of a repository can hold its folder there, {below!r}"
+        else:
+            why = "its commit or its remote has no address that an installer reads"
+    else:
+        why = "its files differ from its commit" if item.dirty else "no commit on a remote is known"
     note = f"editable, {why}: to be had on this machine alone"
     return Pin(
         name=name, version=version, source="directory", url=_checked(_URL, url, "folder"), editable=True, notes=(note,)
     )  # fmt: skip
 
 
-def _subdirectory_of(folder: Path) -> str | None:
-    """Where in its repository the folder lies; None for its top."""
+def _place_in_repository(folder: Path) -> str | None:
+    """Where in its repository the folder lies; None where no repository is there (any more, or on this machine)."""
     for above in (folder, *folder.parents):
         if (above / ".git").exists():
-            below = folder.relative_to(above).as_posix()
-            return None if below == "." or not _SUBDIRECTORY.fullmatch(below) else below
+            return folder.relative_to(above).as_posix()
     return None
 
 
@@ -191,6 +207,10 @@ def _from_archive(name: str, version: str, item: Distribution) -> Pin:
     hashes = {} if source is None else {k: v for k, v in source.hashes.items() if _HASH.fullmatch(v)}
     below = None if source is None else source.subdirectory
     notes: tuple[str, ...] = () if not url.startswith("file:") else (f"a file of this machine ({url})",)
+    if source is not None and len(hashes) < len(source.hashes):
+        notes += (
+            f"{', '.join(sorted(source.hashes.keys() - hashes))} is left out: expected a hash's digits",
+        )
     return Pin(
         name=name, version=version, source="archive", url=url, hashes=hashes, subdirectory=below, notes=notes
     )

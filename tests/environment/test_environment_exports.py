@@ -224,22 +224,89 @@ def test_packages_that_conda_brought_stay_conda_s(tmp_path: Path) -> None:
         (meta / f"{name}.json").write_text(json.dumps(entry))
     (meta / "history").write_text("==> 2026 <==")
     (meta / "broken.json").write_text("{")
-    packages, channels = conda_packages(tmp_path)
-    text = render(
+    (meta / "odd.json").write_text(
+        json.dumps({"name": "o d", "version": "1", "build": "0", "channel": "a;b/x"})
+    )
+    by_conda = conda_packages(tmp_path)
+    export = render(
         "conda",
         subject(
             msgspec.structs.replace(index("numpy", "2.1.0"), kind="conda"),
             index("six", "1.17.0"),
-            conda_packages=packages,
-            conda_channels=channels,
+            conda_packages=by_conda.specs,
+            conda_channels=by_conda.channels,
+            conda_left_out=by_conda.left_out,
         ),
-    ).text
-    document = yaml.safe_load(text)
+    )
+    document = yaml.safe_load(export.text)
     assert document["channels"] == ["conda-forge"]
     assert document["dependencies"] == [
         "numpy=2.1.0=h0_0", "openssl=3.3.1=h0_0", "python=3.11.9=h0_0", "pip", {"pip": ["six==1.17.0"]}
     ]  # fmt: skip
     assert rattler.MatchSpec("numpy=2.1.0=h0_0").build == "h0_0"
+    assert export.incomplete
+    for word in ("broken.json", "'o d=1=0'", "'a;b'"):
+        assert sum(word in note for note in export.notes) == 1
+        assert word in export.text
+
+
+def test_what_pip_installed_over_conda_s_is_pip_s() -> None:
+    """Of two versions of one package the one that is imported is not lost, and both are named."""
+    over = subject(index("numpy", "2.2.0"), conda_packages=("numpy=2.1.0=h0_0",))
+    text = render("conda", over).text
+    assert yaml.safe_load(text)["dependencies"][-1] == {"pip": ["numpy==2.2.0"]}
+    assert "# numpy: conda has 2.1.0, over which another version was installed" in text
+    same = subject(index("typing-extensions", "4.1"), conda_packages=("typing_extensions=4.1.0=h0_0",))
+    assert "pip" not in render("conda", same).text.partition("dependencies:")[2]
+
+
+def test_nothing_is_left_out_without_a_word(tmp_path: Path) -> None:
+    """What an export does not hold stands in the file itself, and is told besides."""
+    bad = Artifact(filename="six.whl", url="https://example.org/six.whl", hashes={"sha256": "not a hash"})
+    (tmp_path / "a library").mkdir()
+    (tmp_path / ".git").mkdir()
+    editable = Distribution(
+        name="library", version="1.0", kind="editable", url=(tmp_path / "a library").as_uri(), editable=True,
+        commit=COMMIT, dirty=False, source=Source(remote="https://example.org/l.git"),
+    )  # fmt: skip
+    gone = msgspec.structs.replace(editable, name="gone", url="file:///nowhere/gone")
+    archive = msgspec.structs.replace(ARCHIVE, source=Source(hashes={"sha256": "zz"}))
+    packages = {
+        "1 of the 2 files that are known of it are left out",
+        "no address of a repository can hold its folder there, 'a library'",
+        "taken for the repository's top",
+    }
+    by_pip = {*packages, "sha256 is left out"}
+    variables = {"the variable 'A-B' is not in the image", "the variable 'LINES' is not in the image"}
+    in_the_file = {"requirements": by_pip, "conda": by_pip, "pylock": packages, "dockerfile": variables}
+    for form in FORMATS:
+        export = render(
+            form,
+            subject(
+                index("six", "1.17.0"),
+                index("pip", "24.0"),
+                editable,
+                gone,
+                ARCHIVE if form == "pylock" else archive,
+                artifacts={"six": [wheel("six", "1.17.0"), bad]},
+                variables={"A-B": "1", "LINES": "a\nRUN id", "KEPT": "1"},
+            ),
+        )
+        assert "not counting pip 24.0" in export.text
+        assert "RUN id" not in export.text
+        for words in in_the_file[form]:
+            assert words in export.text, form
+        for words in in_the_file[form] | packages:
+            assert sum(words in note for note in export.notes) == 1, (form, words)
+
+
+def test_what_a_record_does_not_hold_of_conda_is_told() -> None:
+    """A record has the packages of Python alone; which others conda brought, only that environment knows."""
+    scipy = msgspec.structs.replace(index("scipy", "1.0"), kind="conda")
+    environment = msgspec.structs.replace(ENVIRONMENT, distributions=[scipy])
+    export = render("conda", Subject(environment=environment, pins=pins_of([scipy])))
+    assert "# not in this file: what conda installed that is no package of Python" in export.text
+    assert any("Export from within that environment" in note for note in export.notes)
 
 
 # ---------------------------------------------------------------------- Dockerfile

@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
+from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
 
 from repro_hydra.environment.exports.requirements import hashes_of, line_of
 from repro_hydra.environment.exports.subject import (
@@ -29,12 +32,19 @@ def conda(subject: Subject) -> Export:
     """The file, for ``conda env create -f`` and its like."""
     pins = subject.pins.installed
     own = set(subject.conda_packages)
-    by_conda = {spec.partition("=")[0] for spec in own}
-    by_pip = [pin for pin in pins if pin.name not in by_conda]
+    by_conda: dict[str, str] = {canonicalize_name(spec.split("=")[0]): spec.split("=")[1] for spec in own}
+    over = {pin.name for pin in pins if pin.name in by_conda and _differs(pin.version, by_conda[pin.name])}
+    by_pip = [pin for pin in pins if pin.name not in by_conda or pin.name in over]
     hashed = bool(by_pip) and all(hashes_of(pin) for pin in by_pip)
     name = re.sub(r"[^\w-]+", "-", subject.project.name if subject.project is not None else "").strip("-")
     lines = [f"# Conda environment, {MADE_BY}: {described(subject)}."]
-    for note in (*notes_of(tuple(by_pip)), *_remarks(subject)):
+    remarks = _remarks(subject)
+    remarks += [
+        f"{name}: conda has {by_conda[name]}, over which another version was installed: pip's comes last here too"
+        for name in sorted(over)
+    ]
+    notes = (*notes_of(tuple(by_pip)), *remarks)
+    for note in notes:
         lines += comment_lines(note)
     lines += [f"name: {_quoted(name or 'environment')}", "channels:"]
     lines += [f"  - {_quoted(channel)}" for channel in subject.conda_channels or (_USUAL_CHANNEL,)]
@@ -46,15 +56,29 @@ def conda(subject: Subject) -> Export:
         lines += ["  - pip", "  - pip:"] if "pip" not in by_conda else ["  - pip:"]
         # conda hands each line to pip as one of a requirements file.
         lines += [f"      - {_quoted(_one_line(line_of(pin, hashed=hashed)))}" for pin in by_pip]
-    notes = notes_of(tuple(by_pip)) + tuple(_remarks(subject))
-    return Export(text="\n".join(lines) + "\n", notes=notes, incomplete=bool(subject.pins.problems))
+    incomplete = bool(subject.pins.problems or subject.conda_left_out)
+    return Export(text="\n".join(lines) + "\n", notes=notes, incomplete=incomplete)
 
 
 def _remarks(subject: Subject) -> list[str]:
     own = [
         f"{pin.name} {pin.version}: this project's own code, not in this file" for pin in subject.pins.project
     ]
-    return own + [f"not in this file: {problem}" for problem in subject.pins.problems]
+    if not subject.conda_packages and any(d.kind == "conda" for d in subject.environment.distributions or ()):
+        own.append(
+            "not in this file: what conda installed that is no package of Python, which no record holds. "
+            "Export from within that environment"
+        )
+    problems = (*subject.pins.problems, *subject.conda_left_out)
+    return own + [f"not in this file: {problem}" for problem in problems]
+
+
+def _differs(version: str, condas: str) -> bool:
+    """Whether they are two versions; conda's may be written as Python's never is."""
+    try:
+        return Version(version) != Version(condas)
+    except InvalidVersion:
+        return version != condas
 
 
 def _one_line(text: str) -> str:
@@ -67,21 +91,35 @@ def _quoted(text: str) -> str:
     return text if plain else json.dumps(text, ensure_ascii=False)
 
 
-def conda_packages(prefix: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """What conda installed below `prefix` (``name=version=build``), and from which channels; empty outside of conda."""
-    specs, channels = [], []
+class CondaPackages(NamedTuple):
+    """What conda installed; empty outside of conda."""
+
+    specs: tuple[str, ...] = ()
+    """``name=version=build``."""
+    channels: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+
+
+def conda_packages(prefix: Path) -> CondaPackages:
+    """What conda installed below `prefix`, by the file that it keeps of each package."""
+    specs, channels, left_out = [], [], []
     for file in sorted((prefix / "conda-meta").glob("*.json")):
         try:
             entry = msgspec.json.decode(file.read_bytes(), type=_CondaMeta)
-        except (OSError, msgspec.MsgspecError):
-            continue  # `history` and the like are no packages
+        except (OSError, msgspec.MsgspecError) as error:
+            left_out.append(f"a package of conda's, of which {str(file)!r} cannot be read ({error})")
+            continue
         spec = f"{entry.name}={entry.version}={entry.build}"
         channel = entry.channel.rstrip("/").rpartition("/")[0].rpartition("/")[2] or entry.channel
         if _SPEC.fullmatch(spec):
             specs.append(spec)
+        else:
+            left_out.append(f"{spec!r}: expected a package of conda's")
         if _CHANNEL.fullmatch(channel):
             channels.append(channel)
-    return tuple(specs), tuple(dict.fromkeys(channels))
+        elif channel:
+            left_out.append(f"{entry.name!r} comes from {channel!r}: expected a channel")
+    return CondaPackages(tuple(specs), tuple(dict.fromkeys(channels)), tuple(left_out))
 
 
 class _CondaMeta(msgspec.Struct):

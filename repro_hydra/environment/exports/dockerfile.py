@@ -65,6 +65,11 @@ def dockerfile(subject: Subject) -> Export:
         )
         lines += comment_lines(note)
         notes.append(note)
+    for name, value in sorted(subject.variables.items()):
+        if not _fits(name, value):
+            note = f"the variable {name!r} is not in the image: Docker takes neither such a name nor control characters"
+            lines += comment_lines(note)
+            notes.append(note)
     lines += [f"FROM {image}", "", *_system_packages(pins), "", *_variables(subject), ""]
     lines += [f"WORKDIR {_FOLDER}", ""]
     if pins:
@@ -110,15 +115,19 @@ def _variables(subject: Subject) -> list[str]:
     pairs = [
         f"{name}={_env_value(value)}"
         for name, value in sorted(subject.variables.items())
-        if _VARIABLE.fullmatch(name)
+        if _fits(name, value)
     ]
     return ["ENV " + " \\\n    ".join(pairs)] if pairs else []
+
+
+def _fits(name: str, value: str) -> bool:
+    return bool(_VARIABLE.fullmatch(name)) and value.isprintable()
 
 
 def _env_value(value: str) -> str:
     """Quoted as ENV reads it, where a ``$`` would be somebody's variable."""
     plain = re.fullmatch(r"[\w:.,/-]+", value)
-    escaped = re.sub(r'(["\\$])', r"\\\1", value.replace("\n", " "))
+    escaped = re.sub(r'(["\\$])', r"\\\1", value)
     return value if plain else f'"{escaped}"'
 
 

@@ -36,6 +36,8 @@ class Subject:
     conda_packages: tuple[str, ...] = ()
     """``name=version=build`` of a conda environment's own packages."""
     conda_channels: tuple[str, ...] = ()
+    conda_left_out: tuple[str, ...] = ()
+    """What of a conda environment could not be read or written, and why."""
 
     @property
     def python(self) -> str:
@@ -58,9 +60,15 @@ def described(subject: Subject) -> str:
     platform = subject.environment.platform
     libc = f", {platform.libc}" if platform.libc else ""
     count = len(subject.pins.installed)
+    unlisted = ", ".join(subject.pins.left_out)
     return (
         f"{subject.environment.interpreter.implementation} {subject.python} on {platform.system} "
         f"{platform.machine}{libc}; {count} packages"
+        + (
+            f", not counting {unlisted}, which is in no list: a new environment brings its own"
+            if unlisted
+            else ""
+        )
     )
 
 
