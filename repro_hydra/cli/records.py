@@ -156,7 +156,11 @@ def resume_command(
     sweep: Annotated[str, typer.Argument(metavar="SWEEP", help="A sweep directory, or a sweep id.")],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say which jobs are meant.")] = False,
     yes: Annotated[
-        bool, typer.Option("--yes", help="Go on with a sweep that this user's key does not vouch for.")
+        bool,
+        typer.Option(
+            "--yes",
+            help="Go on with a sweep that this user's key does not vouch for, or whose process elsewhere is gone.",
+        ),
     ] = False,
     json: Json = False,
 ) -> None:

@@ -94,6 +94,14 @@ def _refuse_unless_possible(
             "first",
             NO,
         )
+    elsewhere = sweep.host != platform.node() and sweep.ended_at is None and not sweep.detached
+    if elsewhere and not yes:
+        raise UserError(
+            f"{reference}: process {sweep.pid} on {sweep.host} launched the sweep and may still wait for its jobs, "
+            f"which cannot be seen from here. Run this on {sweep.host}, or where that process is gone: "
+            f"repro-hydra resume --yes {reference}",
+            NO,
+        )
     if sweep.sweeper != "basic":
         raise UserError(
             f"{reference}: expected a sweeper that knows its jobs beforehand (basic), found {sweep.sweeper}, which "
@@ -125,7 +133,8 @@ def _start(sweep: SweepRecord, sweep_dir: Path, again: list[int]) -> int:
     command = [sys.executable, *program, *sweep.argv[1:]]
     with tempfile.TemporaryDirectory(prefix="repro-hydra-resume-") as folder:
         file = Path(folder, "again.json")
-        file.write_bytes(msgspec.json.encode(Again(sweep_dir=str(sweep_dir), numbers=again)))
+        mine = Again(sweep_dir=str(sweep_dir), numbers=again, resumed=len(sweep.resumed))
+        file.write_bytes(msgspec.json.encode(mine))
         environ = {**os.environ, VARIABLE: str(file), "PWD": sweep.cwd}
         try:
             done = subprocess.run(command, cwd=sweep.cwd, env=environ, stdout=sys.stderr, check=False)

@@ -27,8 +27,8 @@ from repro_hydra.launcher.sweep_ledger import SweepLedger
 from repro_hydra.launcher.watched import SUBMITIT, WatchedLauncher, WatchedSweeper
 from repro_hydra.program import NoProgram, Program
 from repro_hydra.record.code import CodeRecord
-from repro_hydra.record.paths import SweepPaths
-from repro_hydra.record.schema import SweepJob, SweepRecord
+from repro_hydra.record.paths import RunPaths, SweepPaths
+from repro_hydra.record.schema import RunRecord, SweepJob, SweepRecord
 from repro_hydra.record.store import RecordError, read
 from repro_hydra.record.times import utc_now
 from repro_hydra.session.findings import Misuse
@@ -45,6 +45,8 @@ class Again(msgspec.Struct, frozen=True, kw_only=True):
 
     sweep_dir: str
     numbers: list[int]
+    resumed: int
+    """How often the sweep had been gone on with when its jobs were looked at."""
 
 
 def asked_again(environ: MutableMapping[str, str]) -> Again | None:
@@ -112,6 +114,7 @@ class ResumeDoor(SweepDoor):
         )
         super().__init__(plan, record, config=config, program=program, code_files={})
         self._numbers = again.numbers
+        self._resumed_before = again.resumed
         self._lock = WriterLock(self._paths.sweep_dir, os.environ)
 
     def _open_ledger(self, record: SweepRecord) -> SweepLedger:
@@ -123,17 +126,34 @@ class ResumeDoor(SweepDoor):
         Raises
         ------
         Misuse
-            Another one does.
+            Another one does, or did since the jobs were looked at.
         """
         try:
             self._lock.acquire()
         except Held as error:
             raise Misuse(f"{error}: two processes cannot go on with the same sweep") from None
+        try:
+            self._refuse_if_another_went_on()
+        except BaseException:
+            self._lock.release()
+            raise
         super().open()
+
+    def _refuse_if_another_went_on(self) -> None:
+        """Another one, who was faster, has submitted the same jobs, and has let the lock go since."""
+        now = read(self._paths.sweep, SweepRecord)
+        if len(now.resumed) != self._resumed_before:
+            raise Misuse(
+                f"{self._paths.sweep_dir}: expected the sweep as it was when its jobs were looked at, found that "
+                f"another process went on with it at {now.resumed[-1].get('at')}. Look again: repro-hydra resume "
+                f"{self._paths.sweep_dir}"
+            )
 
     def close(self) -> None:
         """As `SweepDoor.close`."""
         try:
+            if not self._closed and isinstance(self.ledger, _ResumedLedger):
+                self.ledger.note_records()
             super().close()
         finally:
             self._lock.release()
@@ -167,6 +187,25 @@ class ResumeDoor(SweepDoor):
 
 class _ResumedLedger(SweepLedger):
     """The record that is there already; its jobs are planned once more, under their numbers."""
+
+    def note_records(self) -> None:
+        """What became of jobs that nobody waited for: those that went on while this process was not there.
+
+        Else they would seem to go on for ever, and the sweep with them.
+        """
+        self.save(jobs=[self._as_recorded(job) for job in self.record.jobs])
+
+    def _as_recorded(self, job: SweepJob) -> SweepJob:
+        if job.status != "planned" or job.dir is None:
+            return job
+        try:
+            run = read(RunPaths(self.paths.sweep_dir / job.dir).run, RunRecord)
+        except RecordError:
+            return job  # it has not begun
+        mine = run.sweep is not None and run.sweep.id == self.record.sweep_id and run.sweep.job_num == job.num
+        if not mine or run.status != "completed":
+            return job  # what failed may be queued again
+        return msgspec.structs.replace(job, status="completed")
 
     def begin(self, code: CodeRecord | None, code_files: Mapping[str, bytes], options: ReproConf) -> None:
         self.paths.queue.mkdir(mode=0o700, exist_ok=True)

@@ -16,7 +16,7 @@ from repro_hydra.launcher.next_task import stop, wrap_next_task
 from repro_hydra.launcher.task import RecordedTask, job_from_hydra
 from repro_hydra.session import process
 from repro_hydra.session.child import ChildSession
-from repro_hydra.session.ranks import Meeting, NoRankZero, meeting
+from repro_hydra.session.ranks import CompletedBefore, Meeting, NoRankZero, meeting
 from repro_hydra.session.say import say
 
 
@@ -69,7 +69,7 @@ class RankZero:
         def run(config: DictConfig) -> Any:
             with self._refusing():
                 value = recorded.with_task(begun)(config)
-            self._tell("running", run_dir)  # a run that had completed before has no session
+            self._tell("completed", run_dir)  # it had completed before: a session would have told already
             return value
 
         return run
@@ -98,6 +98,8 @@ def _dir_of_rank_zero(config: DictConfig, options: ReproConf) -> Path | None:
         stop("check only: rank 0 tells what would block", 0)
     try:
         run_dir = place.wait()
+    except CompletedBefore as error:
+        stop(str(error), 0)
     except NoRankZero as error:
         if options.mode is Mode.strict:
             stop(str(error), 1)

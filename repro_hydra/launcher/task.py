@@ -21,7 +21,7 @@ from repro_hydra.launcher.anew import TaskFunction, TaskId, task_id
 from repro_hydra.record.environment import EnvironmentRecord
 from repro_hydra.record.paths import RunPaths
 from repro_hydra.session import process
-from repro_hydra.session.child import ChildSession, record_of_rank_zero
+from repro_hydra.session.child import ChildSession, completed_by_earlier_attempt, record_of_rank_zero
 from repro_hydra.session.continuing import value_if_completed
 from repro_hydra.session.plan import Job, Plan, options_from
 from repro_hydra.session.recorded import put_in_place
@@ -60,11 +60,12 @@ def run_in_session(
     if plan.recorded is not None:
         put_in_place(config, plan.recorded)
     job = job_from_hydra(config)
-    if plan.sweep is not None and process.rank_and_world(os.environ)[0] > 0:
+    completed, value = value_if_completed(RunPaths(job.run_dir), plan, job)
+    beside_rank_zero = plan.sweep is not None and process.rank_and_world(os.environ)[0] > 0
+    if beside_rank_zero and not (completed and completed_by_earlier_attempt(job.run_dir, os.environ)):
         record_of_rank_zero(job.run_dir, os.environ)
         with ChildSession(plan.options, job, job.run_dir):
             return task(config)
-    completed, value = value_if_completed(RunPaths(job.run_dir), plan, job)
     if completed:
         say(f"{job.run_dir}: this run has completed already; its result is taken from its record")
         return value

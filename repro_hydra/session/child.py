@@ -167,6 +167,20 @@ def _let_rank_zero_end(paths: RunPaths) -> None:
         time.sleep(0.02)
 
 
+def completed_by_earlier_attempt(run_dir: Path, environ: Mapping[str, str]) -> bool:
+    """Whether the record of a completed run is not of this attempt at a Slurm job: then rank 0 begins none."""
+    run = read(RunPaths(run_dir).run, RunRecord)
+    return _slurm_attempt(run) != _this_slurm_attempt(environ)
+
+
+def _slurm_attempt(run: RunRecord) -> tuple[object, object]:
+    return run.slurm.get("job_id"), run.slurm.get("restarts")
+
+
+def _this_slurm_attempt(environ: Mapping[str, str]) -> tuple[object, object]:
+    return environ.get("SLURM_JOB_ID"), environ.get("SLURM_RESTART_COUNT")
+
+
 def record_of_rank_zero(run_dir: Path, environ: Mapping[str, str], *, limit_s: float = 600.0) -> None:
     """Wait until rank 0 of this very attempt at a Slurm job has begun its record.
 
@@ -175,14 +189,13 @@ def record_of_rank_zero(run_dir: Path, environ: Mapping[str, str], *, limit_s: f
     RuntimeError
         Rank 0 was refused, or did not begin within `limit_s` seconds.
     """
-    wanted = environ.get("SLURM_JOB_ID"), environ.get("SLURM_RESTART_COUNT")
     end = time.monotonic() + limit_s
     while time.monotonic() < end:
         try:
             run = read(RunPaths(run_dir).run, RunRecord)
         except RecordError:
             run = None
-        if run is not None and (run.slurm.get("job_id"), run.slurm.get("restarts")) == wanted:
+        if run is not None and _slurm_attempt(run) == _this_slurm_attempt(environ):
             if run.status == "running":
                 return
             if run.status != "created":

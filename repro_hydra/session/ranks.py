@@ -40,12 +40,19 @@ class Note(msgspec.Struct, frozen=True, kw_only=True):
 
     schema: str = SCHEMA
     state: str
-    """``starting``, ``running`` or ``refused``. It stays when the run is over: a rank may come late."""
+    """``starting``, ``running``, ``completed`` (before this launch) or ``refused``.
+
+    It stays when the run is over: a rank may come late.
+    """
     run_dir: str | None = None
     host: str
     launcher_pid: int
     launcher_started_at: float
     written_at: str
+
+
+class CompletedBefore(Exception):
+    """The run that rank 0 was to go on with has completed already: there is nothing to take part in."""
 
 
 class NoRankZero(Exception):
@@ -91,6 +98,10 @@ class Meeting(msgspec.Struct, frozen=True):
             told = self._read()
             if told is not None and told.state == "refused":
                 raise NoRankZero("rank 0 refused the run; its message says why")
+            if told is not None and told.state == "completed":
+                raise CompletedBefore(
+                    f"{told.run_dir}: this run has completed already; its result is in its record"
+                )
             if told is not None and told.run_dir is not None:
                 return Path(told.run_dir)
             pause(0.02)

@@ -60,6 +60,20 @@ def test_ranks_share_the_directory_and_the_record_of_rank_zero(project: Project)
     assert not [finding for finding in record["findings"] if finding["id"].startswith("same-stream")]
 
 
+def test_no_rank_runs_once_more_what_has_completed(project: Project) -> None:
+    """It would wait in a collective for rank 0, which has taken the result from the record."""
+    project.holding(SCRIPT)
+    again = ("+repro=strict", "hydra.run.dir=outputs/mine", "hydra.callbacks.repro.resume=true")
+    for attempt in range(2):
+        shared = SHARED | {"TORCHELASTIC_RUN_ID": str(attempt)}
+        late = project.start(*again, variables=shared | {"RANK": "1"})
+        project.run(*again, **shared, RANK="0").ok()
+        text, _ = late.communicate(timeout=60)
+        assert late.returncode == 0, text
+        assert ("ran train_rank1" in text) is (attempt == 0)
+        assert ("has completed already" in text) is (attempt == 1)
+
+
 def test_ranks_that_draw_the_same_numbers_are_named_with_the_line_that_seeded_them(project: Project) -> None:
     """It may be meant, so that it takes nothing away from the run."""
     script = SCRIPT.replace("    config = ", "    random.seed(cfg.seed)\n    config = ", 1)

@@ -88,6 +88,15 @@ def test_only_what_failed_with_the_frozen_code(project: Project) -> None:
     assert [job["status"] for job in record["jobs"]] == ["completed"] * 5
     assert [entry["jobs"] for entry in record["resumed"]] == [[1, 3], [1, 3]]
 
+    # A second `resume` that looked at the jobs when the first had not submitted them yet.
+    order = project.top.parent / "again.json"
+    order.write_text(json.dumps({"sweep_dir": str(sweep), "numbers": [1, 3], "resumed": 1}))
+    late = project.run("-m", "+repro=strict", "seed=range(5)", REPRO_HYDRA_RESUME_SWEEP=str(order))
+    assert late.code == 2
+    assert "another process went on with it" in late.text
+    assert load(sweep, "sweep") == record
+    assert not (sweep / ".repro-lock").exists()
+
 
 def test_what_is_not_resumed(project: Project) -> None:
     """A sweep that somebody changed is not run unasked, a run is no sweep, and nothing is started for either."""
@@ -101,6 +110,11 @@ def test_what_is_not_resumed(project: Project) -> None:
     assert (code, told) == (2, None)
     assert "they were changed since" in text
     assert "--yes" in text
+    file.write_text(honest)
+    file.write_text(json.dumps(json.loads(honest) | {"host": "elsewhere", "ended_at": None}))
+    code, told, text = resume(project, sweep)
+    assert (code, told) == (1, None)
+    assert "on elsewhere launched the sweep and may still wait for its jobs" in text
     file.write_text(honest)
     code, told, text = resume(project, sweep / "0")
     assert (code, told) == (2, None)

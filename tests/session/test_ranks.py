@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from repro_hydra.record.times import format_utc
-from repro_hydra.session.ranks import FOLDER, Meeting, NoRankZero, meeting
+from repro_hydra.session.ranks import FOLDER, CompletedBefore, Meeting, NoRankZero, meeting
 
 TORCHRUN = {
     "RANK": "1",
@@ -64,6 +64,13 @@ def test_a_rank_gets_what_rank_zero_told(tmp_path: Path) -> None:
 
     assert place.wait(pause=rank_zero_comes) == tmp_path / "run"
     assert len(pauses) == 1
+
+
+def test_a_run_that_has_completed_is_taken_part_in_by_nobody(tmp_path: Path) -> None:
+    place = here(tmp_path)
+    place.announce("completed", tmp_path / "run")
+    with pytest.raises(CompletedBefore, match="completed already"):
+        place.wait()
 
 
 def test_a_refusal_is_passed_on(tmp_path: Path) -> None:
