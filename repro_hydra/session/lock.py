@@ -22,6 +22,7 @@ from repro_hydra.record.paths import LOCK
 from repro_hydra.record.status import process_is_alive
 from repro_hydra.record.store import write_bytes
 from repro_hydra.session import process
+from repro_hydra.session.lock_owner import Owner, owner_in, read_owner
 from repro_hydra.session.say import say
 
 BEAT_S = 2.0
@@ -33,22 +34,6 @@ SILENCE_S = 60.0
 FENCED_STATUS = 75
 NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EMLINK)
 """What `os.link` answers on a file system without hard links."""
-
-
-class Owner(msgspec.Struct, frozen=True, kw_only=True):
-    """Who holds a lock."""
-
-    token: str
-    host: str
-    pid: int
-    pid_started_at: float
-    slurm_job: str | None = None
-    slurm_attempt: int = 0
-    """How often Slurm had queued that job again."""
-
-    def __str__(self) -> str:
-        job = f", Slurm job {self.slurm_job}" if self.slurm_job else ""
-        return f"process {self.pid} on {self.host}{job}"
 
 
 class Held(Exception):
@@ -109,10 +94,8 @@ class WriterLock:
         write_bytes(self._presence(self.owner.token), msgspec.json.encode(self.owner), durable=True)
         try:
             while not self._try():
-                current = self.current()
-                if current is None:
-                    _refuse_unreadable(self._path)
-                else:
+                current = self._owner_to_wait_for()
+                if current is not None:
                     self._may_replace(current)
                     self._replace(current)
         except BaseException:
@@ -130,6 +113,18 @@ class WriterLock:
         # An NFS server may have made it, and its answer been lost: the file itself tells.
         current = self.current()
         return current is not None and current.token == self.owner.token
+
+    def _owner_to_wait_for(self) -> Owner | None:
+        """As `current`, but a file that tells no owner would be waited for without end: what a crash may leave."""
+        try:
+            return read_owner(self._path)
+        except FileNotFoundError:
+            return None
+        except msgspec.MsgspecError as error:
+            raise Held(
+                f"{self._path}: expected the lock of a run, found a file that cannot be read ({error}). Where no "
+                f"process writes into {self._path.parent}, delete it: rm {self._path}"
+            ) from None
 
     def _may_replace(self, current: Owner) -> None:
         """Return where `current` is gone, or this process is a later attempt of the same job."""
@@ -155,7 +150,7 @@ class WriterLock:
 
     def _replace(self, current: Owner) -> None:
         """Put this owner in the place of `current`; of several who try, one succeeds."""
-        claim = self._path.with_name(f"{LOCK}.after.{current.token}")
+        claim = self._claim_on(current)
         try:
             os.link(self._presence(self.owner.token), claim)
         except FileExistsError:
@@ -166,7 +161,13 @@ class WriterLock:
             now = self.current()
             if now is None or now.token != current.token:
                 return
-            write_bytes(self._path, msgspec.json.encode(self.owner), durable=True)
+            with contextlib.suppress(
+                FileNotFoundError
+            ):  # an NFS server may have done it, and its answer been lost
+                write_bytes(self._path, msgspec.json.encode(self.owner), durable=True)
+            now = self.current()
+            if now is None or now.token != self.owner.token:
+                return
             self.replaced = current
             self._wait_until_noticed(current)
         finally:
@@ -174,7 +175,7 @@ class WriterLock:
 
     def _forget_dead(self, claim: Path) -> None:
         """Take away the claim of one who died before it had replaced the owner."""
-        owner = _read(claim)
+        owner = owner_in(claim)
         if owner is not None and self._is_dead(owner):
             claim.unlink(missing_ok=True)
             return
@@ -200,7 +201,7 @@ class WriterLock:
         for file in self._path.parent.glob(f"{LOCK}.*"):
             if file == ours or file.name == f"{LOCK}.after.{self.owner.token}":
                 continue
-            left_by = _read(file)
+            left_by = owner_in(file)
             if left_by is not None and (self._is_later_attempt_of(left_by) or self._is_dead(left_by)):
                 file.unlink(missing_ok=True)
 
@@ -225,14 +226,19 @@ class WriterLock:
         self._stop.set()
         self._thread.join()
         self._thread = None
-        current = self.current()
-        if current is not None and current.token == self.owner.token:
-            self._path.unlink(missing_ok=True)
-        self._presence(self.owner.token).unlink(missing_ok=True)
+        presence, claim = self._presence(self.owner.token), self._claim_on(self.owner)
+        # By the same claim as another's who would replace it: else that one's lock might be taken away in its place.
+        with contextlib.suppress(FileExistsError, FileNotFoundError):
+            os.link(presence, claim)
+            current = self.current()
+            if current is not None and current.token == self.owner.token:
+                self._path.unlink(missing_ok=True)
+            claim.unlink(missing_ok=True)
+        presence.unlink(missing_ok=True)
 
     def current(self) -> Owner | None:
         """Who owns the directory now; None where nobody does, or the file does not tell."""
-        return _read(self._path)
+        return owner_in(self._path)
 
     def _beat(self) -> None:
         while not self._stop.wait(self._beat_s):
@@ -254,33 +260,19 @@ class WriterLock:
         if current is None:
             return None, 0.0
         try:
-            return current.token, self._presence(current.token).stat().st_mtime
+            # Opened: an NFS client asks the server then, and may tell a time of a minute ago otherwise.
+            with self._presence(current.token).open("rb") as file:
+                return current.token, os.fstat(file.fileno()).st_mtime
         except FileNotFoundError:
             return current.token, 0.0
+
+    def _claim_on(self, owner: Owner) -> Path:
+        """A link that who takes the lock from `owner` makes first; exactly one can."""
+        return self._path.with_name(f"{LOCK}.after.{owner.token}")
 
     def _presence(self, token: str) -> Path:
         """A file that an owner has as long as it runs."""
         return self._path.with_name(f"{LOCK}.{token}")
-
-
-def _read(path: Path) -> Owner | None:
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=Owner)
-    except (FileNotFoundError, msgspec.MsgspecError):
-        return None
-
-
-def _refuse_unreadable(path: Path) -> None:
-    """A lock that tells no owner would be waited for without end: what a crash of the machine may leave."""
-    try:
-        msgspec.json.decode(path.read_bytes(), type=Owner)
-    except FileNotFoundError:
-        return
-    except msgspec.MsgspecError as error:
-        raise Held(
-            f"{path}: expected the lock of a run, found a file that cannot be read ({error}). Where no process writes "
-            f"into {path.parent}, delete it: rm {path}"
-        ) from None
 
 
 def _end_at_once() -> None:

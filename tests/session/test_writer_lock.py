@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -15,7 +16,8 @@ import pytest
 
 from repro_hydra.record.paths import LOCK
 from repro_hydra.record.store import write_bytes
-from repro_hydra.session.lock import FENCED_STATUS, Held, Owner, WriterLock
+from repro_hydra.session.lock import FENCED_STATUS, Held, WriterLock
+from repro_hydra.session.lock_owner import Owner, owner_in
 from repro_hydra.session.metrics import MetricsLog
 from repro_hydra.session.process import started_at
 
@@ -165,6 +167,60 @@ def test_a_claim_whose_maker_died_is_forgotten(tmp_path: Path) -> None:
     mine.acquire()
     mine.release()
     assert list(tmp_path.glob(f"{LOCK}*")) == []
+
+
+def test_who_is_being_replaced_takes_no_other_ones_lock_away(tmp_path: Path) -> None:
+    """Giving it back is a claim on it too: between its last look and the deletion another could have come."""
+    mine = lock(tmp_path)
+    mine.acquire()
+    claim = tmp_path / f"{LOCK}.after.{mine.owner.token}"
+    claim.write_bytes(msgspec.json.encode(msgspec.structs.replace(mine.owner, token="another")))
+    mine.release()
+    assert (tmp_path / LOCK).exists()
+    assert claim.exists()
+
+
+def test_a_replacement_whose_answer_was_lost_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An NFS server may have renamed, and say on the client's second try that there is nothing to rename."""
+    dead = holder(tmp_path)
+    dead.kill()
+    dead.communicate()
+    replace = os.replace
+
+    def lossy(source: str, target: Path) -> None:
+        replace(source, target)
+        if target == tmp_path / LOCK:
+            raise FileNotFoundError(errno.ENOENT, "no such file", str(source))
+
+    monkeypatch.setattr(os, "replace", lossy)
+    mine = lock(tmp_path)
+    mine.acquire()
+    assert mine.current() == mine.owner
+    mine.release()
+    assert list(tmp_path.glob(f"{LOCK}*")) == []
+
+
+def test_a_lock_that_was_replaced_while_it_was_read_is_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ESTALE of NFS, once; twice is a file system that is away."""
+    mine = lock(tmp_path)
+    mine.acquire()
+    errors = [OSError(errno.ESTALE, "stale file handle")]
+    read_bytes = Path.read_bytes
+
+    def stale(self: Path) -> bytes:
+        if errors:
+            raise errors.pop()
+        return read_bytes(self)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", stale)
+        assert owner_in(tmp_path / LOCK) == mine.owner
+        errors += [OSError(errno.ESTALE, "stale file handle")] * 2
+        with pytest.raises(OSError, match="stale"):
+            owner_in(tmp_path / LOCK)
+    mine.release()
 
 
 def test_what_killed_ones_left_is_swept_up(tmp_path: Path, other: subprocess.Popen[str]) -> None:
