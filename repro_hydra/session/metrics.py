@@ -20,7 +20,8 @@ from repro_hydra.record.values import as_number, number_to_json
 RESERVED = ("step", "time")
 FRESH_S = 0.2
 """How long a line relies on a look at the writer's lock before an earlier one; far less than its lease."""
-_encode = msgspec.json.Encoder().encode
+# Looked up once, for `MetricsLog.log`, where each look-up counts.
+_encode, _write, _clock = msgspec.json.Encoder().encode, os.write, time.time
 _DIGITS = [f"{number:03d}" for number in range(1000)]
 
 
@@ -112,9 +113,8 @@ class MetricsLog:
         # The training's own thread pays for what follows, with caches that a step has filled with other things: each
         # function that is called here costs microseconds then, whatever it costs in a loop of its own.
         values: Mapping[str, Any] = metrics
-        if (
-            metrics.__class__ is dict and metrics.keys() <= self.last.keys()
-        ):  # names that were looked at before
+        if metrics.__class__ is dict and metrics.keys() <= self.last.keys():
+            # Names that were looked at before: written as they are, unless a value is no plain number.
             for value in metrics.values():
                 if value.__class__ is float:
                     if value * 0.0 == 0.0:  # neither NaN nor infinite
@@ -128,22 +128,20 @@ class MetricsLog:
         with self._lock:
             number = self._next_step if step is None else int(step)
             self._next_step = number + 1
-            now = time.time()
+            now = _clock()
             if not 0 <= now - self._looked_at < self._fresh_s:  # below 0: somebody has set the clock back
                 self._before_write()
                 self._looked_at = now
             second = int(now)
             if second != self._second:
-                self._second, self._second_text = (
-                    second,
-                    time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second)),
-                )
+                self._second = second
+                self._second_text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
             micros = int((now - second) * 1e6)
             at = f"{self._second_text}.{_DIGITS[micros // 1000]}{_DIGITS[micros % 1000]}Z"
             line = _encode({"step": number, "time": at, **values}) + b"\n"
             if self._handle is None:
                 self._handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
-            written = os.write(self._handle, line)
+            written = _write(self._handle, line)
             if written != len(line):
                 self._take_back(written)
             self.last.update(values)
