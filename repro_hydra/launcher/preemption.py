@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,6 +30,8 @@ from repro_hydra.session.ending import Terminated
 from repro_hydra.session.say import say
 
 TAKEN_BACK_BY = (signal.SIGTERM, *([signal.SIGUSR2] if hasattr(signal, "SIGUSR2") else []))
+
+_REQUEUED_S = 20.0
 
 
 @contextmanager
@@ -93,4 +96,13 @@ def _requeue(requeue: Callable[[int, None], None], error: SystemExit, run_dir: s
         except (RecordError, OSError) as problem:
             say(f"{path}: could not be brought up to date ({problem})")
         raise
+    if os.environ.get("SLURM_PROCID", "0") != "0":
+        _wait_to_be_ended()
     raise error
+
+
+def _wait_to_be_ended() -> None:
+    """Another rank than the first: its own end might end the job step before rank 0 has queued the job again."""
+    end = time.monotonic() + _REQUEUED_S
+    while time.monotonic() < end:
+        time.sleep(0.1)
