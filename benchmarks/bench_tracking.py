@@ -3,6 +3,7 @@
     python benchmarks/bench_tracking.py                    # under two minutes
     python benchmarks/bench_tracking.py --seconds 600      # narrower intervals
     python benchmarks/bench_tracking.py --arms none mlflow-file --steps-ms 5
+    python benchmarks/bench_tracking.py --threads 2        # as many as cores: nothing is left for the process beside
 
 Prints one JSON document; how far it is goes to standard error. One real Hydra job a tracker (an arm), all of them
 there at once and one computing at a time, in turns whose order is drawn anew each round. The arms:
@@ -157,7 +158,7 @@ class Arm:
             raise RuntimeError(f"{self.name}: {self.logged} lines were logged, {there} are in the record")
 
 
-def started(arm: str, folder: Path, stack: ExitStack) -> Callable[[], Arm]:
+def started(arm: str, folder: Path, threads: int, stack: ExitStack) -> Callable[[], Arm]:
     """Start an arm's job; what is returned waits for it."""
     folder.mkdir()
     shutil.copy(JOB, folder / "train.py")  # out of this repository, which would be captured as its code
@@ -166,7 +167,14 @@ def started(arm: str, folder: Path, stack: ExitStack) -> Callable[[], Arm]:
     overrides = stack.enter_context(tracked_by(arm))
     said = stack.enter_context((folder / "said").open("wb"))
     job = subprocess.Popen(
-        [sys.executable, "train.py", "+repro=standard", *overrides, f"+control={control}"],
+        [
+            sys.executable,
+            "train.py",
+            "+repro=standard",
+            *overrides,
+            f"+control={control}",
+            f"+threads={threads}",
+        ],
         cwd=folder,
         env={**os.environ, "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"},
         stdout=said,
@@ -204,9 +212,12 @@ def tell(text: str) -> None:
 
 def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
     """Let every arm have its turns."""
+    begun = time.monotonic()
     with ExitStack() as stack:
         top = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        arms = [join() for join in [started(name, top / name, stack) for name in options.arms]]
+        arms = [
+            join() for join in [started(name, top / name, options.threads, stack) for name in options.arms]
+        ]
         for arm in arms:
             arm.settle()
         lengths = []
@@ -218,7 +229,7 @@ def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
             lengths.append(Length(ms=ms, rows=arms[0].ask("tune", ms), steps=steps, metrics=metrics))
         tell(f"{', '.join(options.arms)}: under way")
         chance = random.Random(0)
-        begun, rounds = time.monotonic(), 0
+        rounds = 0
         while rounds < LEAST_ROUNDS or time.monotonic() - begun < options.seconds:
             for length in lengths:
                 for arm in chance.sample(arms, len(arms)):
@@ -275,11 +286,14 @@ def percent_more(ratios: list[float]) -> list[float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--seconds", type=float, default=80.0, help="so long rounds are begun (10 at least)")
+    parser.add_argument(
+        "--seconds", type=float, default=100.0, help="so long after the start rounds are begun (10 at least)"
+    )
     parser.add_argument("--stretch-s", type=float, default=0.1, help="of the four in a turn")
     parser.add_argument("--steps-ms", type=float, nargs="+", default=[5.0, 50.0])
     parser.add_argument("--rate", type=float, default=2000.0, help="metrics a second")
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(BY_DEFAULT))
+    parser.add_argument("--threads", type=int, default=1, help="of torch, in the training")
     options = parser.parse_args()
     begun = time.monotonic()
     found = measure(options)

@@ -12,7 +12,7 @@ import repro_hydra
 
 @hydra.main(version_base=None, config_path=None)
 def main(cfg):
-    torch.set_num_threads(1)
+    torch.set_num_threads(cfg.threads)
     torch.manual_seed(0)
     width = 256
     model = torch.nn.Sequential(torch.nn.Linear(width, width), torch.nn.ReLU(), torch.nn.Linear(width, 10))

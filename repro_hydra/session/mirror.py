@@ -38,6 +38,13 @@ class Mirror:
 
     def finish(self, *, hurry: bool) -> None:
         """Wait for what is not sent yet, and say what is left."""
-        if self._beside is not None:
+        if self._beside is None:
+            return
+        try:
             for line in self._beside.finish(hurry=hurry):
                 say(line)
+        except Exception as error:  # noqa: BLE001 (the task has its result, and the record is closed)
+            say(
+                f"what the trackers have is not known: {error}. "
+                f"Run: repro-hydra track sync {self._ledger.job.run_dir}"
+            )

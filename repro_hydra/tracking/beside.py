@@ -14,7 +14,7 @@ import msgspec
 
 from repro_hydra.record.paths import RunPaths
 from repro_hydra.tracking.delivery import Busy, Delivery, is_complete, read_state, sole_sender
-from repro_hydra.tracking.sender import DEFAULT_WAIT_S, Order
+from repro_hydra.tracking.sender import Order, waited_s
 
 _GRACE_S = 5.0
 _HURRY_S = 2.0
@@ -39,11 +39,17 @@ class TrackersBeside:
         Options by tracker.
     cwd : str
         Where relative paths in the options begin: where the run was started.
+
+    Raises
+    ------
+    ValueError
+        For a ``wait_s`` that is none.
     """
 
     def __init__(self, run_dir: Path, trackers: Mapping[str, Mapping[str, Any]], cwd: str) -> None:
         self._run_dir = run_dir
         self._trackers = {name: _settled(name, options or {}) for name, options in trackers.items()}
+        self._wait_s = max(waited_s(name, options) for name, options in self._trackers.items())
         for name, options in self._trackers.items():
             # Where the one beside an earlier attempt still sends, ours notes it when it has come to its end.
             with contextlib.suppress(Busy), sole_sender(RunPaths(run_dir), name):
@@ -76,9 +82,8 @@ class TrackersBeside:
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):  # it died; what it sent stands in its state
             self._process.stdin.close()
-        wait_s = max(float(options.get("wait_s") or DEFAULT_WAIT_S) for options in self._trackers.values())
         try:
-            self._process.wait(_HURRY_S if hurry else wait_s + _GRACE_S)
+            self._process.wait(_HURRY_S if hurry else self._wait_s + _GRACE_S)
         except subprocess.TimeoutExpired:
             if not hurry:
                 self._process.kill()

@@ -6,10 +6,12 @@ From then on it has `wait_s` seconds; what is not sent by then is left to ``repr
 
 from __future__ import annotations
 
+import math
 import signal
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,28 @@ POLL_S = 1.0
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 60.0
 DEFAULT_WAIT_S = 10.0
+LONGEST_WAIT_S = 86400.0
+
+
+def waited_s(name: str, options: Mapping[str, Any]) -> float:
+    """How long the end of a run waits for tracker `name`.
+
+    Raises
+    ------
+    ValueError
+        Its option ``wait_s`` is no number of seconds.
+    """
+    given = options.get("wait_s")
+    try:
+        seconds = DEFAULT_WAIT_S if given is None else float(given)
+    except (TypeError, ValueError):
+        seconds = math.nan
+    if not 0 <= seconds <= LONGEST_WAIT_S:
+        raise ValueError(
+            f"hydra.callbacks.repro.tracking.{name}.wait_s: expected seconds, from 0 to {LONGEST_WAIT_S:.0f}, "
+            f"found {given!r}"
+        )
+    return seconds
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,7 +62,7 @@ class _Worker:
     def __init__(self, run_dir: Path, name: str, options: dict[str, Any], ended: threading.Event) -> None:
         self._run_dir, self._name, self._options = run_dir, name, options
         self._ended = ended
-        self._wait_s = float(options.get("wait_s") or DEFAULT_WAIT_S)
+        self._wait_s = waited_s(name, options)
         self.thread = threading.Thread(target=self._work, name=f"tracker-{name}", daemon=True)
 
     def _work(self) -> None:

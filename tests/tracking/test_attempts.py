@@ -246,7 +246,7 @@ def test_a_killed_job_that_is_started_again(tmp_path: Path) -> None:
     (project / "train.py").write_text(KILLED_ONCE)
     command = [
         *(sys.executable, "train.py", "+repro=standard", f"+mark={tmp_path / 'mark'}", "hydra.run.dir=out"),
-        f"+hydra.callbacks.repro.tracking.lines={{file: {tmp_path / 'sent'}}}",
+        f"+hydra.callbacks.repro.tracking.lines={{file: {tmp_path / 'sent'}, wait_s: 60}}",
         "hydra.callbacks.repro.resume=true",
     ]
     for code in (-signal.SIGKILL, 0):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from repro_hydra.tracking import Opened, Point, RunView, deliver
 from repro_hydra.tracking.delivery import Delivery, read_state
 from repro_hydra.tracking.names import allowed_names
 from repro_hydra.tracking.points import BATCH
+from repro_hydra.tracking.sender import waited_s
 from repro_hydra.tracking.taken import TakenMetrics
 
 
@@ -163,6 +165,32 @@ def test_a_tracker_of_ones_own_from_the_docs_works(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "accuracy" in target.read_text()
     assert "completed" in target.read_text()
+
+
+@pytest.mark.parametrize("given", ["soon", -1, float("nan"), [1]])
+def test_a_wait_that_is_none_costs_the_trackers_only(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], given: object
+) -> None:
+    """It is told when the run begins, not by an error when its work is done."""
+    options = {"tracking": {"tensorboard": {"wait_s": given}}}
+    run = make_run(tmp_path, **options)
+    assert json.loads((run / ".repro/run.json").read_text())["status"] == "completed"
+    told = capsys.readouterr().err
+    assert f"tensorboard.wait_s: expected seconds, from 0 to 86400, found {given!r}" in told
+    assert waited_s("mine", {"wait_s": 0}) == 0.0
+
+
+def test_a_record_that_goes_away_meanwhile_costs_no_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever asking for the trackers' state raises, the run has ended well."""
+
+    def gone(*_: Any) -> bool:
+        raise PermissionError("its folder is not ours any more")
+
+    monkeypatch.setattr("repro_hydra.tracking.beside.is_complete", gone)
+    make_run(tmp_path, tracking={"tensorboard": {"wait_s": 60}})
+    assert "what the trackers have is not known: its folder is not ours any more" in capsys.readouterr().err
 
 
 # ---------------------------------------------------------------------- what the task logs itself
