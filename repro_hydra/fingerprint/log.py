@@ -1,0 +1,100 @@
+"""``fingerprints.jsonl``: one line for each step that is fingerprinted, and for each value handed in.
+
+{"step": 0, "optimizer_index": 0, "batch": "…", "loss": "…", "gradients": "…", "optimizer": "…", "weights": "…",
+ "rng": {"numpy": "…", "torch": "…"}, "initial_weights": "…"}
+{"step": 0, "name": "q_values", "digest": "…"}
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from repro_hydra.record.schema import JSON
+from repro_hydra.record.store import write_bytes
+
+_UNTHINNED_BITS = 12
+_LINES_KEPT_BACK = 64
+
+
+class FingerprintsSoFar(msgspec.Struct, frozen=True, kw_only=True):
+    """How far the fingerprints were taken at some moment: what a checkpoint remembers."""
+
+    size_bytes: int = 0
+    steps: list[int] = []  # noqa: RUF012 (msgspec gives each its own copy)
+    """Of each optimizer, in the order of their first steps, how many it had made."""
+    taken: list[int] = []  # noqa: RUF012
+    """Of each, how many were fingerprinted."""
+    named: dict[str, int] = {}  # noqa: RUF012
+    """How often a value of each name was handed in."""
+    pending: dict[str, int] = {}  # noqa: RUF012
+    """The digests of batch and loss since the last step."""
+
+
+def is_taken(step: int, every: int = 1) -> bool:
+    """Whether a step is fingerprinted: each below 4,096, then each second, from 8,192 on each fourth, and so on.
+
+    A training of a million steps has 20,000 lines, and two runs of one program have the same.
+    """
+    stride = 1 << max(0, step.bit_length() - _UNTHINNED_BITS)
+    return step % (stride * every) == 0
+
+
+def cut_fingerprints(path: Path, so_far: FingerprintsSoFar | None) -> None:
+    """Take away the lines that were written after `so_far`: their steps will be made once more.
+
+    Raises
+    ------
+    OSError
+        Also where the file is shorter than it was then.
+    """
+    size = 0 if so_far is None else so_far.size_bytes
+    if not path.exists() and size == 0:
+        return
+    data = path.read_bytes()
+    if len(data) < size:
+        raise OSError(f"{path}: expected at least {size} bytes, found {len(data)}: lines are missing")
+    if len(data) > size:
+        write_bytes(path, data[:size], durable=True)
+
+
+class FingerprintLog:
+    """Appends lines to the file, some at a time.
+
+    Parameters
+    ----------
+    before_write : callable, optional
+        Called before lines are written: it does not return where this process may write no more.
+    """
+
+    def __init__(self, path: Path, before_write: Callable[[], None] = lambda: None) -> None:
+        self._path = path
+        self._before_write = before_write
+        self._lines: list[bytes] = []
+        self._handle: int | None = None
+
+    def add(self, line: dict[str, JSON]) -> None:
+        self._lines.append(msgspec.json.encode(line) + b"\n")
+        if len(self._lines) >= _LINES_KEPT_BACK:
+            self.flush()
+
+    def flush(self) -> int:
+        """Write what was kept back; the file's size in bytes."""
+        if self._handle is None:
+            self._handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+        if self._lines:
+            self._before_write()
+            os.write(self._handle, b"".join(self._lines))
+            self._lines.clear()
+        return os.fstat(self._handle).st_size
+
+    def close(self) -> None:
+        """Write what is left, and let the file go."""
+        if self._lines:
+            self.flush()
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
