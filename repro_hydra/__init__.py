@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from repro_hydra.data import data_add as data_add
     from repro_hydra.data import data_verify as data_verify
     from repro_hydra.determinism import deterministic as deterministic
+    from repro_hydra.fingerprint.recorder import fingerprint as fingerprint
     from repro_hydra.model.initial import deterministic_init as deterministic_init
     from repro_hydra.model.same_again import verify_determinism as verify_determinism
     from repro_hydra.reproduce.api import compare as compare
@@ -47,6 +48,7 @@ _HOMES = {
     "resumable": "repro_hydra.session.resume",
     "deterministic_init": "repro_hydra.model.initial",
     "verify_determinism": "repro_hydra.model.same_again",
+    "fingerprint": "repro_hydra.fingerprint.recorder",
     "seed_everything": "repro_hydra.seed",
     "deterministic": "repro_hydra.determinism",
     "rng": "repro_hydra.seed.streams",
@@ -68,7 +70,7 @@ __all__ = [*_HOMES, "__version__"]  # noqa: PLE0604 (all of them are strings)
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    if name in ("session", "reproduce"):
+    if name in ("session", "reproduce", "fingerprint"):
         return import_module(f"repro_hydra.{name}")  # which is callable: see there
     found = getattr(import_module(_HOMES[name]), name)
     globals()[name] = found  # a training loop asks for `log_metrics` at each step

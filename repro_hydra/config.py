@@ -159,6 +159,25 @@ class CodeConf:
     """Where that copy lies, which every node must see; null is the user's cache folder."""
 
 
+class FingerprintLevel(Enum):
+    """How much of a training is fingerprinted."""
+
+    off = "off"
+    steps = "steps"
+    """At each step a bounded part of the tensors, in turns; the batch, the loss, the generators."""
+    full = "full"
+    """At each step every tensor whole, by its name."""
+
+
+@dataclass
+class FingerprintConf:
+    """``+repro/fingerprint=off|steps|full``: digests of a training, step by step."""
+
+    level: FingerprintLevel = FingerprintLevel.steps
+    every: int = 1
+    """Only each so-manieth step of an optimizer."""
+
+
 class LogFormat(Enum):
     """What a job's log is written as, beside Hydra's own text."""
 
@@ -263,6 +282,7 @@ class ReproConf:
     environment: EnvironmentConf = field(default_factory=EnvironmentConf)
     data: DataConf = field(default_factory=DataConf)
     code: CodeConf = field(default_factory=CodeConf)
+    fingerprint: FingerprintConf = field(default_factory=FingerprintConf)
     logging: LoggingConf = field(default_factory=LoggingConf)
     tracking: dict[str, Any] = field(default_factory=dict)
     """Trackers by name; each group `repro/tracking` adds one."""
@@ -284,6 +304,7 @@ DIFFERENCES: dict[str, dict[str, Any]] = {
             "interpreter": False,
             "precision": Precision.own,
         },
+        "fingerprint": {"level": FingerprintLevel.off},
     },
     "record": {
         "mode": Mode.record,
@@ -295,6 +316,7 @@ DIFFERENCES: dict[str, dict[str, Any]] = {
             "precision": Precision.own,
         },
         "code": {"freeze": False},
+        "fingerprint": {"level": FingerprintLevel.off},
     },
 }
 """Daily work, and a run that must not change: what sets them apart from strict."""
@@ -316,6 +338,7 @@ SEED_OPTIONS = {
 ENVIRONMENT_OPTIONS = {"default": EnvironmentConf()}
 DATA_OPTIONS = {"default": DataConf()}
 CODE_OPTIONS = {"default": CodeConf(), "off": CodeConf(capture=False)}
+FINGERPRINT_OPTIONS = {level.value: FingerprintConf(level=level) for level in FingerprintLevel}
 LOGGING_OPTIONS = {
     "default": LoggingConf(),
     "json": LoggingConf(level=LogLevel.INFO, format=LogFormat.json, steps=True),
@@ -334,6 +357,7 @@ NESTED_GROUPS: dict[str, dict[str, Any]] = {
     "environment": dict(ENVIRONMENT_OPTIONS),
     "data": dict(DATA_OPTIONS),
     "code": dict(CODE_OPTIONS),
+    "fingerprint": dict(FINGERPRINT_OPTIONS),
     "logging": dict(LOGGING_OPTIONS),
     "tracking": dict(TRACKING_OPTIONS),
 }

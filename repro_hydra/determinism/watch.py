@@ -255,8 +255,9 @@ class SettingsWatch:
         from torch.optim.optimizer import register_optimizer_step_pre_hook
 
         def first_step(*_: Any) -> None:
-            self._stop_step_hook()
-            self._probe_all("first_step")
+            # It stays until `stop`: torch goes through its hooks in this moment, and others may be among them.
+            if not self._found["first_step"]:
+                self._probe_all("first_step")
 
         self._step_hook = register_optimizer_step_pre_hook(first_step)
 

@@ -108,6 +108,8 @@ def plain(tensor: Any) -> Any:
     torch: Any = sys.modules["torch"]
     kind = type(tensor)
     usual = kind is torch.Tensor or kind is torch.nn.Parameter
+    if tensor.is_quantized:
+        raise NoDigest(f"{tensor.dtype}: a quantized tensor, whose scale is not among its bytes")
     if usual and tensor.layout is torch.strided and tensor.is_contiguous() and not tensor.is_complex():
         return tensor
     if tensor.layout is not torch.strided:
@@ -116,7 +118,7 @@ def plain(tensor: Any) -> Any:
         local = getattr(tensor, "to_local", None)  # a DTensor
         if local is not None:
             return plain(local())
-        if torch.utils._python_dispatch.is_traceable_wrapper_subclass(tensor) or tensor.is_quantized:
+        if torch.utils._python_dispatch.is_traceable_wrapper_subclass(tensor):
             raise NoDigest(f"{kind.__name__}: a tensor without plain memory of its own")
     if tensor.is_conj() or tensor.is_neg():
         tensor = tensor.detach().resolve_conj().resolve_neg()

@@ -24,13 +24,13 @@ class FingerprintsSoFar(msgspec.Struct, frozen=True, kw_only=True):
     """How far the fingerprints were taken at some moment: what a checkpoint remembers."""
 
     size_bytes: int = 0
-    steps: list[int] = []  # noqa: RUF012 (msgspec gives each its own copy)
+    steps: list[int] = []
     """Of each optimizer, in the order of their first steps, how many it had made."""
-    taken: list[int] = []  # noqa: RUF012
+    taken: list[int] = []
     """Of each, how many were fingerprinted."""
-    named: dict[str, int] = {}  # noqa: RUF012
+    named: dict[str, int] = {}
     """How often a value of each name was handed in."""
-    pending: dict[str, int] = {}  # noqa: RUF012
+    pending: dict[str, int] = {}
     """The digests of batch and loss since the last step."""
 
 
@@ -81,14 +81,22 @@ class FingerprintLog:
         if len(self._lines) >= _LINES_KEPT_BACK:
             self.flush()
 
-    def flush(self) -> int:
-        """Write what was kept back; the file's size in bytes."""
+    def flush(self, *, durable: bool = False) -> int:
+        """Write what was kept back; the file's size in bytes.
+
+        Parameters
+        ----------
+        durable : bool
+            Wait until the disk has it: a checkpoint that is on the disk counts on it.
+        """
         if self._handle is None:
             self._handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
         if self._lines:
             self._before_write()
             os.write(self._handle, b"".join(self._lines))
             self._lines.clear()
+        if durable:
+            os.fsync(self._handle)
         return os.fstat(self._handle).st_size
 
     def close(self) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import struct
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,46 @@ from repro_hydra.record.schema import JSON
 
 _KEPT_ON_DEVICE = 16
 """Steps whose numbers stay on their device before anybody waits for them."""
+
+
+_active: list[Fingerprints] = []
+
+
+def fingerprint(name: str, array: Any, step: int | None = None) -> str:
+    """Add the digest of a value to the fingerprints of the run that this process is in.
+
+    For what no hook on torch sees: the weights of a NumPy or JAX model, the states of an environment. Where the run
+    takes no fingerprints, and outside of a run, only the digest comes back.
+
+    Parameters
+    ----------
+    name : str
+        What the record calls it.
+    array : array, tensor, number or text, or a list or mapping of these
+        Of any shape, on any device. Read whole.
+    step : int, optional
+        Counted for each name from 0 where left out.
+
+    Returns
+    -------
+    str
+        16 hexadecimal digits: XXH3 of the bytes, the type and the shape. Not made to withstand forgery.
+
+    Raises
+    ------
+    TypeError
+        `array` is nothing that has a digest.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> fingerprint("weights", np.zeros(3)) == fingerprint("weights", np.zeros(3))
+    True
+    """
+    running = _active[-1] if _active else None
+    if running is None or not running.is_own_process():
+        return shown(mixed_value(START, array, where=name))
+    return running.named(name, array, step)
 
 
 class Fingerprints:
@@ -33,8 +75,6 @@ class Fingerprints:
         Every tensor in full and by its name (``full``), in the place of a bounded part of them (``steps``).
     every : int
         Only each so-manieth step.
-    so_far : FingerprintsSoFar, optional
-        Where an earlier attempt's checkpoint left the file, which ends there.
     """
 
     def __init__(
@@ -45,19 +85,33 @@ class Fingerprints:
         *,
         whole: bool = False,
         every: int = 1,
-        so_far: FingerprintsSoFar | None = None,
     ) -> None:
-        so_far = so_far or FingerprintsSoFar()
+        self._failed = failed
+        self._broken = False
+        self._pid = os.getpid()
         self._log = FingerprintLog(path, before_write)
-        self._named = dict(so_far.named)
+        self._named: dict[str, int] = {}
+        self._paused = False
         self._waiting: list[Taken] = []
-        self._steps = TorchSteps(self._take, failed, whole=whole, every=every, so_far=so_far)
+        self._steps = TorchSteps(self._take, self._break, whole=whole, every=every)
 
     def install(self, when_imported: Callable[[str, Callable[[], None]], None]) -> None:
         """Put the hooks in, as soon as torch is there."""
+        _active.append(self)
         when_imported("torch", self._steps.install)
         when_imported("torch.utils.data.dataloader", self._steps.watch_loaders)
         when_imported("torch._dynamo.eval_frame", self._steps.when_compiler_comes)
+
+    def pause(self) -> None:
+        """Take none until `go_on`: what runs meanwhile has run before, and its lines stand in the file."""
+        self._paused = True
+        self._steps.pause()
+
+    def go_on(self, so_far: FingerprintsSoFar) -> None:
+        """Go on where an earlier attempt's checkpoint left off; the file ends there."""
+        self._paused = False
+        self._named = dict(so_far.named)
+        self._steps.go_on(so_far)
 
     def named(self, name: str, value: Any, step: int | None = None) -> str:
         """Take the fingerprint of a value that the program hands in.
@@ -67,25 +121,48 @@ class Fingerprints:
         NoDigest
             It is none that has a digest.
         """
-        number = self._named.get(name, 0) if step is None else step
         digest = shown(mixed_value(START, value, where=name))
+        if self._paused or self._broken:
+            return digest
+        number = self._named.get(name, 0) if step is None else step
         self._named[name] = number + 1
-        self._settle()
-        self._log.add({"step": number, "name": name, "digest": digest})
+        try:
+            self._settle()
+            self._log.add({"step": number, "name": name, "digest": digest})
+        except Exception as error:  # noqa: BLE001 (whatever of ours fails must not cost the user's training)
+            self._break(error)
         return digest
 
     def so_far(self) -> FingerprintsSoFar:
         """How far they were taken until now; what is not on the disk is written."""
         self._settle()
         return msgspec.structs.replace(
-            self._steps.so_far(), size_bytes=self._log.flush(), named=dict(self._named)
+            self._steps.so_far(), size_bytes=self._log.flush(durable=True), named=dict(self._named)
         )
 
     def close(self) -> None:
-        """Take the hooks out, and write what is left."""
+        """Take the hooks out, and write what is left.
+
+        Raises
+        ------
+        OSError
+        """
+        _active.remove(self)
         self._steps.stop()
-        self._settle()
-        self._log.close()
+        try:
+            if not self._broken:
+                self._settle()
+        finally:
+            self._log.close()
+
+    def is_own_process(self) -> bool:
+        """Whether this is the process that they are taken of, and not one forked from it."""
+        return os.getpid() == self._pid
+
+    def _break(self, error: Exception) -> None:
+        self._broken = True
+        self._steps.stop()
+        self._failed(error)
 
     def _take(self, taken: Taken) -> None:
         self._waiting.append(taken)
@@ -103,8 +180,6 @@ class Fingerprints:
 
 def _numbers(waiting: list[Taken]) -> list[list[int]]:
     """Of each, its numbers on devices: fetched from each device at once."""
-    import sys
-
     found: list[list[int]] = [[0] * len(taken.on_device) for taken in waiting]
     by_device: dict[Any, list[tuple[int, int, Any]]] = {}
     for row, taken in enumerate(waiting):
@@ -118,7 +193,8 @@ def _numbers(waiting: list[Taken]) -> list[list[int]]:
 
 
 def _line(taken: Taken) -> dict[str, JSON]:
-    line, tensors = taken.line, {}
+    line = taken.line
+    tensors: dict[str, Any] = {}
     for place, digest in taken.digests.items():
         if len(place) == 1:
             line[place[0]] = shown(digest)

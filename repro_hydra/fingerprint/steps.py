@@ -31,12 +31,14 @@ from repro_hydra.fingerprint.generators import GeneratorDigests
 from repro_hydra.fingerprint.log import FingerprintsSoFar, is_taken
 from repro_hydra.fingerprint.pieces import Piece, Turns, all_weights
 from repro_hydra.patches import Patches
+from repro_hydra.record.fingerprint import SCHEME
 from repro_hydra.record.schema import JSON
 
 _MOST_BATCH_BYTES = 256 << 10
 _PYTHON_EVERY = 16
 """How often the state of `random` is read, in steps."""
 _ABSENT = b"none"
+_NUMBER = (int, float)
 _NOWHERE: list[Any] = []
 """No tensor of the host's memory is left for a device to read."""
 
@@ -54,13 +56,13 @@ class Taken:
 
 @dataclass(slots=True)
 class _Optimizer:
-    """One optimizer that made a step."""
+    """One optimizer, by its number in the order in which they are made."""
 
     number: int
     gone: Any
     """Held, so that we are told when the optimizer is gone: another may then have its id."""
-    steps: int
-    taken: int
+    steps: int = 0
+    taken: int = 0
     turns: Turns | None = None
     begins_with: int | None = None
     begins_on_device: Any = None
@@ -79,8 +81,6 @@ class TorchSteps:
         Read every tensor whole, and tell the digest of each by name.
     every : int
         Fingerprint each so-manieth step.
-    so_far : FingerprintsSoFar
-        Where a checkpoint left off.
     """
 
     def __init__(
@@ -90,27 +90,26 @@ class TorchSteps:
         *,
         whole: bool,
         every: int,
-        so_far: FingerprintsSoFar,
     ) -> None:
         self._tell = tell
         self._failed = failed
         self._whole = whole
         self._every = every
-        self._before = so_far
         self._thread = threading.get_ident()
         self._pid = os.getpid()
         self._generators = GeneratorDigests()
         self._patches = Patches()
         self._handles: list[Any] = []
-        self._on = False
+        self._on = self._paused = False
         self._in_module = False
         self._from_loader = False
         self._looks = True
-        self._pending = dict(so_far.pending)
+        self._pending: dict[str, int] = {}
         self._on_device: list[tuple[tuple[str, ...], Any]] = []
         self._modules: weakref.WeakSet[Any] = weakref.WeakSet()
         self._optimizers: dict[int, _Optimizer] = {}
         self._made: list[_Optimizer] = []
+        self._before = FingerprintsSoFar()
 
     # ------------------------------------------------------------------ putting in, taking out
 
@@ -123,6 +122,7 @@ class TorchSteps:
             optimizer.register_optimizer_step_pre_hook(self._before_step),
             optimizer.register_optimizer_step_post_hook(self._after_step),
         ]
+        self._watch_making(optimizer.Optimizer)
         self._watch_backward(torch)
         self._watch_modules(torch)
         self._on = True
@@ -153,6 +153,17 @@ class TorchSteps:
         self._handles.clear()
         self._patches.undo()
 
+    def pause(self) -> None:
+        """Take none until `go_on`: what runs meanwhile has run before."""
+        self._paused, self._looks = True, False
+
+    def go_on(self, so_far: FingerprintsSoFar) -> None:
+        """Count on from a checkpoint."""
+        self._paused, self._looks = False, self._on
+        self._before, self._pending = so_far, dict(so_far.pending)
+        for made in self._made:
+            self._count_from(made)
+
     def so_far(self) -> FingerprintsSoFar:
         """Where the steps stand: part of a checkpoint."""
         return FingerprintsSoFar(
@@ -170,14 +181,13 @@ class TorchSteps:
             self._guarded(self._see_loss, tensors)
             return original(tensors, *rest, **named)
 
-        self._patches.everywhere(torch.autograd, "backward", backward)
-        self._patches.rebind()
+        self._patches.attribute(torch.autograd, "backward", backward)  # `Tensor.backward` looks for it there
 
     def _watch_modules(self, torch: Any) -> None:
         original = torch.nn.Module.__call__
         main = self._thread
 
-        def __call__(called: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N807 (stands in for it)
+        def __call__(called: Any, *args: Any, **kwargs: Any) -> Any:
             if self._in_module or not self._looks or threading.get_ident() != main:
                 return original(called, *args, **kwargs)
             self._in_module = True
@@ -236,50 +246,66 @@ class TorchSteps:
 
     # ------------------------------------------------------------------ steps
 
-    def _before_step(self, optimizer: Any, *_: Any) -> None:
-        if id(optimizer) not in self._optimizers:
-            self._looks = self._on
-            self._guarded(self._begin, optimizer)
+    def _watch_making(self, kind: Any) -> None:
+        original = kind.__init__
 
-    def _after_step(self, optimizer: Any, *_: Any) -> None:
-        if self._looks:
-            self._guarded(self._take, optimizer)
-        elif id(optimizer) in self._optimizers and os.getpid() == self._pid:
-            self._count(self._optimizers[id(optimizer)])
+        def __init__(optimizer: Any, *given: Any, **named: Any) -> None:
+            original(optimizer, *given, **named)
+            if self._is_ours():
+                self._number(optimizer)
 
-    def _begin(self, optimizer: Any) -> None:
-        """The first step of an optimizer: what weights it begins with."""
-        key, number, before = id(optimizer), len(self._made), self._before
-        known = number < len(before.steps)
-        made = _Optimizer(
-            number=number,
-            gone=weakref.ref(optimizer, lambda _: self._optimizers.pop(key, None)),
-            steps=before.steps[number] if known else 0,
-            taken=before.taken[number] if known else 0,
-        )
+        self._patches.attribute(kind, "__init__", __init__)
+
+    def _number(self, optimizer: Any) -> _Optimizer:
+        key = id(optimizer)
+        gone = weakref.ref(optimizer, lambda _: self._optimizers.pop(key, None))
+        made = _Optimizer(number=len(self._made), gone=gone)
+        self._count_from(made)
         self._made.append(made)
         self._optimizers[key] = made
-        if not known:
-            digest, parts = START, []
-            for _, _, parameter in all_weights(optimizer):
-                digest = self._read(digest, parameter, parts)
-            made.begins_with = digest
-            made.begins_on_device = device_digest(parts) if parts else None
+        return made
 
-    def _take(self, optimizer: Any) -> None:
+    def _count_from(self, made: _Optimizer) -> None:
+        """Where the run goes on from a checkpoint, so did its optimizers."""
+        if made.number < len(self._before.steps):
+            made.steps, made.taken = self._before.steps[made.number], self._before.taken[made.number]
+
+    def _before_step(self, optimizer: Any, *_: Any) -> None:
+        """At the first step of an optimizer: what weights it begins with."""
+        if self._paused or not self._is_ours():
+            return
+        made = self._optimizers.get(id(optimizer)) or self._number(optimizer)
+        if made.steps == 0:
+            self._looks = True
+            self._guarded(self._read_first, optimizer, made)
+
+    def _after_step(self, optimizer: Any, *_: Any) -> None:
+        if self._paused or not self._is_ours():
+            return
         made = self._optimizers[id(optimizer)]
         if is_taken(made.steps, self._every):
-            self._tell(self._fingerprint(optimizer, made))
-            made.taken += 1
-        self._count(made)
-
-    def _count(self, made: _Optimizer) -> None:
-        """The step is over: the next one begins."""
+            self._guarded(self._take, optimizer, made)
         made.steps += 1
         self._pending.clear()
         self._on_device.clear()
         self._from_loader = False
-        self._looks = any(is_taken(other.steps, self._every) for other in self._optimizers.values())
+        self._looks = self._on and any(
+            is_taken(other.steps, self._every) for other in self._optimizers.values()
+        )
+
+    def _is_ours(self) -> bool:
+        return self._on and os.getpid() == self._pid and threading.get_ident() == self._thread
+
+    def _read_first(self, optimizer: Any, made: _Optimizer) -> None:
+        digest, parts = START, list[Any]()
+        for _, _, parameter in all_weights(optimizer):
+            digest = self._read(digest, parameter, parts)
+        made.begins_with = digest
+        made.begins_on_device = device_digest(parts) if parts else None
+
+    def _take(self, optimizer: Any, made: _Optimizer) -> None:
+        self._tell(self._fingerprint(optimizer, made))
+        made.taken += 1
 
     def _fingerprint(self, optimizer: Any, made: _Optimizer) -> Taken:
         line: dict[str, JSON] = {"step": made.steps, "optimizer_index": made.number}
@@ -291,6 +317,7 @@ class TorchSteps:
         values = made.turns.plain_values(optimizer)
         taken.digests[place] = mixed(taken.digests.get(place, START), values)
         if made.begins_with is not None:
+            line["scheme"] = SCHEME
             taken.digests[("initial_weights",)] = made.begins_with
             if made.begins_on_device is not None:
                 taken.on_device.append((("initial_weights",), made.begins_on_device))
@@ -309,8 +336,10 @@ class TorchSteps:
             else:
                 tensor = states[parameter].get(key)
             digest = digests.get(place, START)
-            if tensor is None:
-                digests[place] = mixed(digest, _ABSENT)
+            if not is_tensor(tensor):  # none yet, or a state that was a tensor when the turns were dealt out
+                digests[place] = mixed(
+                    digest, repr(tensor).encode() if isinstance(tensor, _NUMBER) else _ABSENT
+                )
             elif tensor.is_cpu:
                 digests[place] = self._read(digest, tensor, _NOWHERE, offset, length)
             else:
@@ -349,12 +378,7 @@ class TorchSteps:
     # ------------------------------------------------------------------ errors of ours
 
     def _guarded(self, look: Callable[..., None], *given: Any) -> None:
-        if (
-            not self._looks
-            or not self._on
-            or os.getpid() != self._pid
-            or threading.get_ident() != self._thread
-        ):
+        if not self._looks or not self._is_ours():
             return
         try:
             look(*given)

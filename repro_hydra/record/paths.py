@@ -61,6 +61,10 @@ class RunPaths(msgspec.Struct, frozen=True):
         return self.record / "metrics.jsonl"
 
     @property
+    def fingerprints(self) -> Path:
+        return self.record / "fingerprints.jsonl"
+
+    @property
     def result(self) -> Path:
         return self.record / "result.json"
 

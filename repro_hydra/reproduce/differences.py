@@ -18,6 +18,7 @@ from repro_hydra.record.reproduction import Area, ComparedRun, Comparison, Diffe
 from repro_hydra.record.values import from_json_number, to_json
 from repro_hydra.reproduce.circumstances import differing_settings
 from repro_hydra.reproduce.code_diff import code_diffs
+from repro_hydra.reproduce.fingerprints import compared_fingerprints
 from repro_hydra.reproduce.original import Original
 from repro_hydra.reproduce.outputs import own_files
 from repro_hydra.reproduce.results import equal_bits
@@ -28,7 +29,7 @@ AREAS: tuple[Area, ...] = (
 )  # fmt: skip
 _SEED, _CODE, _CONFIG, _DATA = 1, 5, 8, 12
 _TIME_OF_START = 65
-_STATUS, _METRIC, _FILE = 90, 91, 95
+_STATUS, _FINGERPRINT, _METRIC, _FILE = 90, 91, 92, 95
 _ABSENT = "(absent)"
 _DIFF_FILE = re.compile(rb"^diff --git a/(.*) b/(.*)$", re.MULTILINE)
 
@@ -212,6 +213,12 @@ def _outcomes(a: Original, b: Original) -> Iterator[Circumstance]:
                 "may_change_bits",
                 _METRIC,
             )
+    cut_off = any(run.status not in ("completed", "failed") for run in (a.run, b.run))
+    first = compared_fingerprints(a, b, unfinished=cut_off).first
+    if first is not None:
+        key = f"fingerprints, first at {first.detail}"
+        digests = first.a or _ABSENT, first.b or _ABSENT
+        yield Circumstance("metrics", key, *digests, "may_change_bits", _FINGERPRINT)
     if a.manifest is None or b.manifest is None:
         return
     before, after = own_files(a.manifest), own_files(b.manifest)

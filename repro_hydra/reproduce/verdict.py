@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from repro_hydra.environment.circumstances import Circumstance
+from repro_hydra.record.fingerprint import FingerprintsCompared
 from repro_hydra.record.reproduction import Cause, Compared, MetricRow, Reproduction, Verdict
 from repro_hydra.record.schema import JSON
 from repro_hydra.record.values import from_json_number
 from repro_hydra.reproduce.differences import circumstances, difference_of
+from repro_hydra.reproduce.fingerprints import cause_of, compared_fingerprints
 from repro_hydra.reproduce.original import Original
 from repro_hydra.reproduce.outputs import OutputsCompared, compare_outputs
 from repro_hydra.reproduce.results import differing_logged, row_of
@@ -61,15 +63,17 @@ def judge_reproduction(
     )
     outputs = compare_outputs(original, reproduced, asked.ignore, tolerances.usual, unfinished=unfinished)
     same_end, end_detail = _same_end(original, reproduced)
+    prints = compared_fingerprints(original, reproduced, unfinished=unfinished)
     compared = Compared(
         metrics=len(rows),
         files=outputs.files,
         tensors=outputs.tensors,
+        fingerprint_steps=prints.steps,
         logged_values=logged,
         errors=int(original.run.status == "failed"),
     )
     verdict, note = _verdict(
-        original, rows, only_new, differing_rows, outputs, same_end, compared, asked, tolerances
+        original, rows, only_new, differing_rows, outputs, same_end, compared, prints, asked, tolerances
     )
     differences = sorted(
         (item for item in circumstances(original, reproduced)), key=lambda item: (item.weight, item.key)
@@ -77,6 +81,7 @@ def judge_reproduction(
     causes: list[Cause] = []
     if verdict != "BITWISE":
         causes = _causes(original, reproduced, differences, suspects)
+        causes += cause_of(prints)
         causes += [Cause(area="metrics", detail=end_detail)] if not same_end else []
         causes += [Cause(area="files", detail=detail) for detail in outputs.details[:_MOST_DETAILS]]
         causes += [Cause(area="metrics", detail=f"{name}: only the reproduction has it") for name in only_new]
@@ -125,6 +130,7 @@ def _verdict(
     outputs: OutputsCompared,
     same_end: bool,
     compared: Compared,
+    prints: FingerprintsCompared,
     asked: Judgement,
     tolerances: Tolerances,
 ) -> tuple[Verdict, str]:
@@ -133,8 +139,10 @@ def _verdict(
     if not same_end or only_new:
         return "DIVERGED", ""
     every = [*rows, *logged]
-    if all(row.equal_bits for row in every) and outputs.equal:
+    if all(row.equal_bits for row in every) and outputs.equal and prints.first is None:
         return "BITWISE", ", all bits equal"
+    if compared.total == compared.fingerprint_steps:
+        return "DIVERGED", "; they tell whether bits are equal, not how near values are"
     if all(row.within for row in every) and outputs.within:
         return (
             "WITHIN_TOLERANCE",
@@ -230,6 +238,7 @@ def _amount(compared: Compared) -> str:
         _count(compared.logged_values, "logged value"),
         _count(compared.files, "file"),
         _count(compared.tensors, "tensor"),
+        _count(compared.fingerprint_steps, "fingerprint"),
         _count(compared.errors, "error"),
     ]
     told = [part for part in parts if not part.startswith("0 ")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from repro_hydra.checkpoint.shelf import Kept
+from repro_hydra.fingerprint.log import FingerprintsSoFar
 from repro_hydra.record.schema import JSON, Finding, Severity
 from repro_hydra.session.continuing import Continuation
 from repro_hydra.session.ledger import Ledger
@@ -50,15 +51,33 @@ class Attempt:
         return None if self._found is None else self._found.metrics
 
     @property
+    def fingerprints(self) -> FingerprintsSoFar | None:
+        """How far fingerprints had been taken at it."""
+        return None if self._found is None else self._found.fingerprints
+
+    @property
+    def lacks_fingerprints(self) -> bool:
+        """Whether it goes on from a checkpoint before which none were taken: those after it would count wrongly."""
+        return self._kept is not None and self.fingerprints is None
+
+    @property
     def given(self) -> dict[str, JSON]:
         """What `log_result` had been given at it."""
         return {} if self._found is None else self._found.given
 
-    def continued_from(self, kept: Kept) -> None:
-        """A loop goes on from `kept`. Once that is the newest, no line of the task runs a second time any more."""
+    def continued_from(self, kept: Kept) -> bool:
+        """A loop goes on from `kept`. Once that is the newest, no line of the task runs a second time any more.
+
+        Returns
+        -------
+        bool
+            Whether it is the newest.
+        """
         newest = self._kept
-        if newest is not None and newest.number == kept.number:
+        is_newest = newest is not None and newest.number == kept.number
+        if is_newest:
             self.repeating = False
+        return is_newest
 
     def note_not_exact(self, what: str, message: str) -> None:
         """A restart would not be exact, or was not: said once, and held against the result only after one."""

@@ -18,6 +18,7 @@ import msgspec
 from repro_hydra.checkpoint.errors import OtherVersion
 from repro_hydra.checkpoint.rank_sets import OtherWorld, newest_of_either
 from repro_hydra.checkpoint.shelf import Kept, Shelf
+from repro_hydra.fingerprint.log import FingerprintsSoFar, cut_fingerprints
 from repro_hydra.record.code import CodeRecord
 from repro_hydra.record.paths import ATTEMPTS, CHECKPOINTS, LOCK, RECORD_DIR, TRACKING, RunPaths
 from repro_hydra.record.schema import JSON, ConfigRecord, Finding, RunRecord
@@ -35,7 +36,14 @@ NOT_THE_SAME = "continued-with-other-"
 """How the findings of `differences` begin: they stop in every mode, since two halves make no run."""
 _STAYS = {f"{RECORD_DIR}-earlier", ".hydra", RECORD_DIR}
 _STAYS_IN_RECORD = {ATTEMPTS, CHECKPOINTS, TRACKING, "run.json"}
-_COPIED = ("run.json", "environment.json", "determinism.json", "data.json", "metrics.jsonl")
+_COPIED = (
+    "run.json",
+    "environment.json",
+    "determinism.json",
+    "data.json",
+    "metrics.jsonl",
+    "fingerprints.jsonl",
+)
 _OF_ITS_END = ("result.json", "manifest.json", "vouch.json")
 
 
@@ -50,6 +58,12 @@ class Continuation(msgspec.Struct, frozen=True, kw_only=True):
     def metrics(self) -> MetricsSoFar | None:
         part = None if self.kept is None else self.kept.header.parts.get("metrics")
         return None if part is None else msgspec.convert(part, MetricsSoFar)
+
+    @property
+    def fingerprints(self) -> FingerprintsSoFar | None:
+        """How far they had been taken at the checkpoint; None where none were."""
+        part = None if self.kept is None else self.kept.header.parts.get("fingerprints")
+        return None if part is None else msgspec.convert(part, FingerprintsSoFar)
 
     @property
     def given(self) -> dict[str, JSON]:
@@ -201,6 +215,7 @@ def make_way(paths: RunPaths, found: Continuation) -> Path:
             (paths.record / name).unlink(missing_ok=True)
         if found.metrics is not None:
             cut_metrics(paths.metrics, found.metrics)
+        cut_fingerprints(paths.fingerprints, found.fingerprints)
     return aside
 
 

@@ -82,8 +82,10 @@ class MetricsLog:
         path.touch()
 
     def so_far(self) -> MetricsSoFar:
-        """How much was logged until now: what a checkpoint remembers."""
+        """How much was logged until now: what a checkpoint remembers, and counts on being on the disk."""
         with self._lock:
+            if self._handle is not None:
+                os.fsync(self._handle)
             return MetricsSoFar(
                 size_bytes=self._path.stat().st_size, next_step=self._next_step, last=dict(self.last)
             )

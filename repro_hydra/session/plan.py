@@ -134,6 +134,8 @@ def options_from(given: Mapping[str, Any] | DictConfig) -> ReproConf:
         if tracker is not None and not isinstance(tracker, dict):
             raise Misuse(f"{NODE}.tracking.{name}: expected a mapping of options, found {tracker!r}")
     _check_tolerance(options.tolerance)
+    if options.fingerprint.every < 1:
+        raise Misuse(f"{NODE}.fingerprint.every: expected 1 or more, found {options.fingerprint.every}")
     options.data.datasets = _texts("data.datasets", options.data.datasets)
     return options
 

@@ -3,7 +3,8 @@
 What happens when stands here; what is done is elsewhere. Each concern of a job is an object of its own over the run's
 `ledger`, made in ``__init__``, begun in ``_enter`` and finished in ``__exit__``: `attempt` claims the directory and
 goes on with an earlier run, `seeding` and `watching` are what is set and watched, `data_file` the datasets, `results`
-what the task tells, `mirror` the trackers. `capture` writes what went in, and `closing` closes the record.
+what the task tells, `fingerprints` what its steps consist of, `mirror` the trackers. `capture` writes what went in,
+and `closing` closes the record.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from repro_hydra.session.continuing import earlier_s
 from repro_hydra.session.data_file import DataFile
 from repro_hydra.session.ending import ending_first, terminating
 from repro_hydra.session.findings import judge
+from repro_hydra.session.fingerprints import JobFingerprints
 from repro_hydra.session.heartbeat import Heartbeat
 from repro_hydra.session.joblog import JobLog
 from repro_hydra.session.ledger import Ledger
@@ -85,6 +87,7 @@ class Session:
         self._attempt = Attempt(self._ledger)
         self._data = DataFile(self._ledger)
         self._results = JobResults(self._ledger, self._attempt)
+        self._fingerprints = JobFingerprints(self._ledger, self._attempt)
         self._mirror = Mirror(self._ledger, self._log_taken)
         self._seeds: JobSeeds | None = None  # chosen on entry, which a seed that is none ends
         self._log: JobLog | None = None
@@ -125,6 +128,7 @@ class Session:
             self._watching.watch_inputs(stack)
             stack.enter_context(process.announced(self._job.run_dir))
         self._results.begin(stack, self._log)
+        self._fingerprints.begin(stack, self._late)
         now = utc_now()
         ledger.save(status="running", started_at=self.run.started_at or now, heartbeat_at=now)
         self._mirror.begin(self._late, stack)
@@ -210,11 +214,12 @@ class Session:
 
     def parts_for_checkpoint(self) -> dict[str, JSON]:
         """What of the record belongs to a checkpoint."""
-        return self._results.parts_for_checkpoint()
+        return {**self._results.parts_for_checkpoint(), **self._fingerprints.parts_for_checkpoint()}
 
     def continued_from(self, kept: Kept) -> None:
         """A loop of the task goes on from `kept`."""
-        self._attempt.continued_from(kept)
+        if self._attempt.continued_from(kept):
+            self._fingerprints.went_on()
 
     def note_not_exact(self, what: str, message: str) -> None:
         """A restart would not be exact, or was not."""

@@ -1,0 +1,72 @@
+"""The fingerprints of one job: taken where its options say so, and gone on with after a restart."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from repro_hydra.config import FingerprintLevel
+from repro_hydra.imports import LateImports
+from repro_hydra.record.schema import JSON, Finding
+from repro_hydra.session.attempt import Attempt
+from repro_hydra.session.ledger import Ledger
+from repro_hydra.session.say import say
+
+if TYPE_CHECKING:
+    from repro_hydra.fingerprint.recorder import Fingerprints
+
+
+class JobFingerprints:
+    """Of one job, over all attempts at it. What goes wrong with them is a finding, and costs the run nothing else."""
+
+    def __init__(self, ledger: Ledger, attempt: Attempt) -> None:
+        self._ledger = ledger
+        self._attempt = attempt
+        self._taking: Fingerprints | None = None
+
+    def begin(self, stack: ExitStack, late: LateImports) -> None:
+        """Take them from now on; in an attempt that goes on from a checkpoint, from there on."""
+        ledger, options = self._ledger, self._ledger.plan.options.fingerprint
+        if options.level is FingerprintLevel.off or ledger.paths is None or self._attempt.lacks_fingerprints:
+            return
+        # Imported by those runs only that take any.
+        from repro_hydra.fingerprint.recorder import Fingerprints
+
+        taking = self._taking = Fingerprints(
+            ledger.paths.fingerprints,
+            self._stopped,
+            ledger.check_writer_often,
+            whole=options.level is FingerprintLevel.full,
+            every=options.every,
+        )
+        if self._attempt.repeating:
+            taking.pause()
+        ledger.keep("fingerprints", lambda: taking.install(late.when_imported))
+        stack.callback(lambda: ledger.keep("fingerprints", taking.close))
+
+    def went_on(self) -> None:
+        """The task goes on from the newest checkpoint, so that no step is made a second time any more."""
+        so_far = self._attempt.fingerprints
+        if self._taking is not None and so_far is not None:
+            self._taking.go_on(so_far)
+
+    def parts_for_checkpoint(self) -> dict[str, JSON]:
+        """How far they were taken: part of a checkpoint."""
+        if self._taking is None:
+            return {}
+        so_far = self._ledger.keep("fingerprints", self._taking.so_far)
+        return {} if so_far is None else {"fingerprints": msgspec.to_builtins(so_far)}
+
+    def _stopped(self, error: Exception) -> None:
+        finding = Finding(
+            id="fingerprints-stopped",
+            severity="harmless",
+            message=(
+                f"no more fingerprints were taken, since that failed ({type(error).__name__}: {error}). "
+                "The results are not touched by it"
+            ),
+        )
+        self._ledger.findings.append(finding)
+        say(f"[{finding.id}] {finding.message}")
