@@ -252,11 +252,13 @@ class SettingsWatch:
                 self._found[moment][setting.name] = _probe(setting)
 
     def _watch_first_step(self) -> None:
+        from torch.compiler import is_compiling
         from torch.optim.optimizer import register_optimizer_step_pre_hook
 
         def first_step(*_: Any) -> None:
-            # It stays until `stop`: torch goes through its hooks in this moment, and others may be among them.
-            if not self._found["first_step"]:
+            # It stays until `stop`: torch goes through its hooks in this moment, and others may be among them. A step
+            # that torch.compile traces is not looked at: what is in force would be no part of its graph.
+            if not is_compiling() and not self._found["first_step"]:
                 self._probe_all("first_step")
 
         self._step_hook = register_optimizer_step_pre_hook(first_step)

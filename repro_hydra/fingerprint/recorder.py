@@ -100,7 +100,6 @@ class Fingerprints:
         _active.append(self)
         when_imported("torch", self._steps.install)
         when_imported("torch.utils.data.dataloader", self._steps.watch_loaders)
-        when_imported("torch._dynamo.eval_frame", self._steps.when_compiler_comes)
 
     def pause(self) -> None:
         """Take none until `go_on`: what runs meanwhile has run before, and its lines stand in the file."""

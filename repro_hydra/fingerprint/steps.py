@@ -2,7 +2,8 @@
 
 A batch is what a ``DataLoader`` yields while gradients are recorded; where there is no loader, the tensors that go
 into an outermost module. A loss is what ``backward`` is called on. At the end of each optimizer's step its gradients,
-states and weights are read. Only the thread and the process that began the run are looked at.
+states and weights are read. Only the thread and the process that began the run are looked at, and what
+``torch.compile`` has compiled is left as it is: a compiled model's batch is seen, a compiled optimizer's step is not.
 """
 
 from __future__ import annotations
@@ -101,6 +102,7 @@ class TorchSteps:
         self._patches = Patches()
         self._handles: list[Any] = []
         self._on = self._paused = False
+        self._is_compiling: Callable[[], bool] = bool
         self._in_module = False
         self._from_loader = False
         self._looks = True
@@ -138,12 +140,6 @@ class TorchSteps:
             return batch
 
         self._patches.attribute(iterator, "__next__", following)
-
-    def when_compiler_comes(self) -> None:
-        """Have ``torch.compile`` pass over our frame around a module's call, and compile what lies within."""
-        skip = getattr(sys.modules["torch._dynamo.eval_frame"], "skip_code", None)
-        if skip is not None:
-            skip(self._calling.__code__)
 
     def stop(self) -> None:
         """Take the hooks out."""
@@ -184,11 +180,12 @@ class TorchSteps:
         self._patches.attribute(torch.autograd, "backward", backward)  # `Tensor.backward` looks for it there
 
     def _watch_modules(self, torch: Any) -> None:
-        original = torch.nn.Module.__call__
-        main = self._thread
+        original, main = torch.nn.Module.__call__, self._thread
+        is_compiling = self._is_compiling = torch.compiler.is_compiling
 
         def __call__(called: Any, *args: Any, **kwargs: Any) -> Any:
-            if self._in_module or not self._looks or threading.get_ident() != main:
+            # Where torch.compile traces this, nothing of it may be left: it reads one attribute, which stays as it is.
+            if self._in_module or is_compiling() or threading.get_ident() != main:
                 return original(called, *args, **kwargs)
             self._in_module = True
             try:
@@ -197,7 +194,6 @@ class TorchSteps:
             finally:
                 self._in_module = False
 
-        self._calling = __call__
         self._patches.attribute(torch.nn.Module, "__call__", __call__)
 
     def _see_loaded(self, batch: Any) -> None:
@@ -272,7 +268,7 @@ class TorchSteps:
 
     def _before_step(self, optimizer: Any, *_: Any) -> None:
         """At the first step of an optimizer: what weights it begins with."""
-        if self._paused or not self._is_ours():
+        if self._is_compiling() or self._paused or not self._is_ours():
             return
         made = self._optimizers.get(id(optimizer)) or self._number(optimizer)
         if made.steps == 0:
@@ -280,7 +276,7 @@ class TorchSteps:
             self._guarded(self._read_first, optimizer, made)
 
     def _after_step(self, optimizer: Any, *_: Any) -> None:
-        if self._paused or not self._is_ours():
+        if self._is_compiling() or self._paused or not self._is_ours():
             return
         made = self._optimizers[id(optimizer)]
         if is_taken(made.steps, self._every):

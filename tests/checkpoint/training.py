@@ -197,6 +197,7 @@ class Laboratory:
             weights=torch.load(run_dir / "weights.pt", weights_only=True),
             metrics=[{key: value for key, value in line.items() if key != "time"} for line in lines],
             result=(record / "result.json").read_bytes(),
+            fingerprints=prints.read_text() if (prints := record / "fingerprints.jsonl").exists() else None,
             run=json.loads((record / "run.json").read_text()),
         )
 
