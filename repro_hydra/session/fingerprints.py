@@ -37,7 +37,7 @@ class JobFingerprints:
         taking = self._taking = Fingerprints(
             ledger.paths.fingerprints,
             self._stopped,
-            ledger.check_writer_often,
+            ledger.check_writer,
             whole=options.level is FingerprintLevel.full,
             every=options.every,
         )

@@ -167,6 +167,7 @@ class Ranks:
             weights=weights,
             metrics=[{key: value for key, value in line.items() if key != "time"} for line in lines],
             result=(record / "result.json").read_bytes(),
+            fingerprints=(record / "fingerprints.jsonl").read_text(),
             run=json.loads((record / "run.json").read_text()),
         )
 

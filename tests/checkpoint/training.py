@@ -121,10 +121,12 @@ class Left:
     weights: dict[str, Any]
     metrics: list[dict[str, Any]]
     result: bytes
+    fingerprints: str | None
     run: dict[str, Any]
 
     def same_bits(self, other: Left) -> None:
-        """Fail unless weights, optimizer, metrics and result are those of `other`, bit by bit."""
+        """Fail unless weights, optimizer, metrics, result and fingerprints are those of `other`, bit by bit."""
+        assert self.fingerprints == other.fingerprints
         assert self.metrics == other.metrics
         assert self.result == other.result
         assert_equal(self.weights, other.weights)
