@@ -45,7 +45,7 @@ class FingerprintLine(Part, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         if self.name is not None:
-            return f"{self.name!r} the {self.step}th time" if self.step else f"{self.name!r}"
+            return f"{self.name!r} (number {self.step})" if self.step else f"{self.name!r}"
         which = f" of optimizer {self.optimizer_index}" if self.optimizer_index else ""
         return f"step {self.step}{which}"
 

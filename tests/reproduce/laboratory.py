@@ -32,6 +32,7 @@ def main(cfg):
     weights = np.random.rand(4, 3) * cfg.lr
     out = Path(HydraConfig.get().runtime.output_dir)
     np.savez(out / "weights.npz", weights=weights)
+    repro_hydra.fingerprint("weights", weights)
     for step in range(3):
         repro_hydra.log_metrics({"loss": random.random()}, step=step)
     return {"accuracy": float(weights.sum()), "python": random.random(), "hash": hash("a") % 1000003}

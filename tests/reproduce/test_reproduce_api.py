@@ -45,7 +45,7 @@ assert verified.ok, verified
 again = repro_hydra.reproduce(json.loads((run / ".repro/run.json").read_text())["run_id"][:8])
 assert isinstance(again, Reproduction)
 assert (again.verdict, again.missing, again.causes) == ("BITWISE", [], []), again
-assert again.compared.metrics == 3
+assert (again.compared.metrics, again.compared.fingerprint_steps) == (3, 1)
 compared = repro_hydra.compare(run, again.reproduction, only=["metrics", "config", "code", "seed", "files"])
 assert isinstance(compared, Comparison)
 assert compared.same, compared

@@ -189,6 +189,29 @@ def test_nothing_to_compare_is_impossible(lab: Laboratory) -> None:
     assert document["compared"]["metrics"] == document["compared"]["files"] == 0
 
 
+def test_a_training_that_parts_and_ends_with_the_same_numbers_is_not_bitwise(lab: Laboratory) -> None:
+    """Its results are too coarse to show it: what the steps consisted of does, and where it began to differ."""
+    lab.holding(
+        "import os\nimport hydra\nimport numpy as np\nimport repro_hydra\n\n\n"
+        "@hydra.main(version_base=None, config_path='conf', config_name='config')\n"
+        "def main(cfg):\n    weights = np.zeros(3)\n    for step in range(5):\n"
+        "        weights += float(os.environ.get('SHIFT', '0')) * (step == 3)\n"
+        "        repro_hydra.fingerprint('weights', weights)\n    return {'accuracy': 0.5}\n\n\nmain()\n"
+    )
+    run = lab.original()
+    assert lab.bitwise(run)["compared"]["fingerprint_steps"] == 5
+    document = lab.reproduce(run, SHIFT="1e-9")
+    assert document["verdict"] == "WITHIN_TOLERANCE"
+    assert [row["equal_bits"] for row in document["metrics"]] == [True]
+    told = {cause["area"]: cause["detail"] for cause in document["causes"]}
+    assert "first part at 'weights' (number 3): another value (5 compared)" in told["fingerprints"]
+    (run / ".repro/fingerprints.jsonl").write_text(
+        '{"step": "hostile"}\n'
+    )  # is a record's, and no reason to fail
+    damaged = lab.reproduce(run, "--yes")
+    assert (damaged["verdict"], damaged["compared"]["fingerprint_steps"]) == ("BITWISE", 0)
+
+
 def test_one_more_seed_of_the_sweep_is_consistent(lab: Laboratory) -> None:
     """Five seeds make an interval; a run that is not seeded lies in it, or is said to diverge."""
     lab.holding(
