@@ -290,3 +290,23 @@ def test_what_a_library_imported_in_the_task_does_not_take_is_told_at_the_end() 
     )
     assert told["first"] == []
     assert ["setting-not-in-force:torch.interop_threads", "may_change_bits"] in told["changed"]
+
+
+def test_hooks_of_the_program_on_all_optimizers_go_on_beside_ours() -> None:
+    """torch goes through its hooks at each step: the probe at the first one must not take itself out meanwhile."""
+    found = scenario("""
+import torch
+from torch.optim.optimizer import register_optimizer_step_pre_hook
+register_optimizer_step_pre_hook(lambda *_: calls.append("before ours"))
+watch = begin()
+register_optimizer_step_pre_hook(lambda *_: calls.append("after ours"))
+calls = []
+parameter = torch.nn.Parameter(torch.zeros(1))
+optimizer = torch.optim.SGD([parameter], lr=0.1)
+for _ in range(2):
+    parameter.grad = torch.ones(1)
+    optimizer.step()
+end(watch, calls=calls)
+""")
+    assert found["calls"] == ["before ours", "after ours"] * 2
+    assert found["rows"]["torch.deterministic_algorithms"] == ["enforce"] * 4 + [True]
