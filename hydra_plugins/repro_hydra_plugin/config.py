@@ -1,6 +1,7 @@
 """Registers the config groups, so that ``+repro=strict`` works in a script that never imports the package."""
 
 from collections.abc import Callable
+from copy import copy, deepcopy
 from dataclasses import asdict, dataclass, is_dataclass
 from enum import Enum
 from typing import Any
@@ -57,8 +58,8 @@ class LazyNode(ConfigNode):
     """A stored config that is made when Hydra asks for it.
 
     Making the typed ones takes 15 ms, which every Hydra program in the environment would pay at its start. Hydra asks
-    a copy of what is stored, twice a run: what one copy makes, all of them have. Picklable, since launchers send
-    Hydra's state to their workers.
+    a copy of the whole store, each time that it composes: what one copy makes, all of them have. Picklable, since
+    launchers send Hydra's state to their workers.
     """
 
     def __init__(self, make: Callable[..., Any], arguments: tuple[Any, ...], stored: ConfigNode) -> None:
@@ -67,6 +68,11 @@ class LazyNode(ConfigNode):
         self._made: list[Any] = []
         self._given: Any = None
         super().__init__(stored.name, None, stored.group, stored.package, stored.provider)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "LazyNode":
+        other = copy(self)
+        other._given = deepcopy(self._given, memo)
+        return other  # what was made is shared: whoever loads a node from the store gets a copy of that
 
     @property
     def node(self) -> Any:
