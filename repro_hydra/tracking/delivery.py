@@ -21,7 +21,7 @@ from repro_hydra.tracking.view import RunView
 
 
 class Superseded(Exception):
-    """Another attempt at the run has begun, which has a process of its own that sends."""
+    """Another attempt at the run has begun, or another run in its directory: that has a process of its own."""
 
 
 class Busy(Exception):
@@ -103,6 +103,7 @@ class Delivery:
         self.name = name
         self.paths = RunPaths(run_dir)
         self._make = make
+        self._run_id = _run_id(self.paths)
         known = read_state(self.paths, name)
         self._options = dict(options if options is not None else known.options if known else {})
         kept = redact(msgspec.to_builtins(self._options))
@@ -172,8 +173,11 @@ class Delivery:
         self._keep(last_error=redact_text(f"{type(error).__name__}: {error}")[:2000])
 
     def _stop_where_superseded(self) -> None:
-        if attempts_before(self.paths) != self.state.attempt:
-            raise Superseded(f"{self.paths.run_dir}: another attempt has begun")
+        if self._is_superseded():
+            raise Superseded(f"{self.paths.run_dir}: another attempt has begun, or another run")
+
+    def _is_superseded(self) -> bool:
+        return attempts_before(self.paths) != self.state.attempt or _run_id(self.paths) != self._run_id
 
     def _abandon(self) -> None:
         tracker, self._tracker = self._tracker, None
@@ -184,8 +188,9 @@ class Delivery:
 
     def _keep(self, **changes: Any) -> None:
         self.state = msgspec.structs.replace(self.state, **changes)
-        self.paths.tracking.mkdir(exist_ok=True)
-        write_json(self.paths.tracking / f"{self.name}.json", self.state)
+        if not self._is_superseded():  # else the file is another's
+            self.paths.tracking.mkdir(exist_ok=True)
+            write_json(self.paths.tracking / f"{self.name}.json", self.state)
 
 
 def deliver(
@@ -216,3 +221,11 @@ def deliver(
             delivery.failed(error)
             raise
         return delivery.state
+
+
+def _run_id(paths: RunPaths) -> str | None:
+    """None for a record that cannot be read, or has gone."""
+    try:
+        return RunView(paths.run_dir).run.run_id
+    except RecordError:
+        return None

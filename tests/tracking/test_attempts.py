@@ -14,10 +14,12 @@ from typing import Any
 import msgspec
 import pytest
 from test_delivery import Shaky
+from test_strangers import tracked_by
 from tracked import make_run, recorded, same_values
 
 from repro_hydra.checkpoint.file import Header
 from repro_hydra.checkpoint.shelf import Kept
+from repro_hydra.cli.track_work import sync
 from repro_hydra.record.paths import RunPaths, SweepPaths
 from repro_hydra.record.schema import RunRecord, SweepJob, SweepLink, SweepRecord
 from repro_hydra.record.store import read, write_json
@@ -113,19 +115,43 @@ def test_what_was_complete_is_so_no_more_when_the_run_goes_on(eight_lines: Path)
     assert tracker.sent == 2 * len(LINES) + 2
 
 
-def test_who_sends_for_an_earlier_attempt_stops(eight_lines: Path) -> None:
+def test_who_sends_for_an_earlier_attempt_stops(
+    eight_lines: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """It does not take the next attempt's lines for its own; and nobody else sends while it does."""
-    run = eight_lines
+    run, paths = eight_lines, RunPaths(eight_lines)
     tracker = Shaky([])
     earlier = Delivery(run, "mine", {}, tracker)
     earlier.send_metrics()
-    with sole_sender(RunPaths(run), "mine"):
+    with sole_sender(paths, "mine"), sole_sender(paths, "tensorboard"):
         with pytest.raises(Busy, match="another process is sending it to mine"):
             deliver(run, "mine", {}, tracker)
+        tracked_by(run, tensorboard={})
+        assert not sync([run])
+        assert "tensorboard: not sent: " in capsys.readouterr().out
         Attempt(run, 3)
         with pytest.raises(Superseded):
             earlier.finish()
     assert not tracker.closed
+
+
+@pytest.mark.parametrize("gone_on", [False, True])
+def test_who_sends_for_an_earlier_run_writes_into_no_other(eight_lines: Path, gone_on: bool) -> None:
+    """The next run in the same directory puts its record aside, and has a state of its own."""
+    tracker = Shaky([])
+    earlier = Delivery(eight_lines, "mine", {}, tracker)
+    earlier.send_metrics()
+    if gone_on:
+        Attempt(eight_lines, None)
+    else:
+        make_run(eight_lines.parent, eight_lines.name, lines=LINES[:2])
+    before = read_state(RunPaths(eight_lines), "mine")
+    with pytest.raises(Superseded):
+        earlier.send_metrics()
+    earlier.failed(ConnectionError("too late"))
+    assert read_state(RunPaths(eight_lines), "mine") == before
+    assert (before is None) is not gone_on
+    assert tracker.sent == 2 * len(LINES)
 
 
 def test_mlflow_holds_each_value_once(server: Any, eight_lines: Path) -> None:
