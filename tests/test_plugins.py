@@ -120,6 +120,23 @@ def test_every_option_of_every_group_composes() -> None:
     )
 
 
+def test_a_single_run_imports_nothing_that_few_runs_need() -> None:
+    """What comes before the task counts in milliseconds: trackers, frozen sweeps and exports wait until asked for."""
+    few = [
+        "cloudpickle", "packaging.utils", "tomlkit", "repro_hydra.code.freeze", "repro_hydra.environment.pins",
+        "repro_hydra.launcher.frozen", "repro_hydra.record.find", "repro_hydra.session.exports",
+        "repro_hydra.tracking.delivery", "repro_hydra.tracking.find", "repro_hydra.tracking.view",
+    ]  # fmt: skip
+    found = run_python(
+        f"""
+        import json, sys
+        import repro_hydra.callback, repro_hydra.launcher.single_run, repro_hydra.launcher.taking_part
+        print(json.dumps([name for name in {few} if name in sys.modules]))
+        """
+    )
+    assert found == []
+
+
 def test_the_options_are_made_once_and_shared_by_nobody() -> None:
     """Hydra composes twice in a run and copies its whole store for it; making the typed options takes 10 ms."""
     found = run_python(

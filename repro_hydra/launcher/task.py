@@ -11,7 +11,6 @@ from hydra.core.hydra_config import HydraConfig
 from msgspec.structs import replace
 from omegaconf import DictConfig, OmegaConf
 
-from repro_hydra.code.freeze import hold
 from repro_hydra.code.frozen_tree import FrozenTree
 from repro_hydra.composed import select
 from repro_hydra.config import Mode, ReproConf
@@ -152,6 +151,8 @@ class JobStart:
             It is not here, and cannot be made again.
         """
         if self.frozen is not None:
+            from repro_hydra.code.freeze import hold  # which a single run never needs
+
             hold(self.frozen, environ=os.environ)
         return self.frozen
 

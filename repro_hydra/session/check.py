@@ -21,7 +21,6 @@ from repro_hydra.session.findings import Misuse
 from repro_hydra.session.imported import import_folders
 from repro_hydra.session.plan import LockPlan
 from repro_hydra.session.promise import weakened
-from repro_hydra.tracking.find import why_not_usable
 
 
 class Checked(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,10 +42,13 @@ def check_start(
     Misuse
         For a tracker that is not there, or an export of a format that there is none of.
     """
-    for name in options.tracking:
-        reason = why_not_usable(name)
-        if reason is not None:
-            raise Misuse(f"hydra.callbacks.repro.{reason}")
+    if options.tracking:
+        from repro_hydra.tracking.find import why_not_usable  # which few runs need
+
+        for name in options.tracking:
+            reason = why_not_usable(name)
+            if reason is not None:
+                raise Misuse(f"hydra.callbacks.repro.{reason}")
     findings = [*check_options(options)]
     code = None
     if options.code.capture:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from repro_hydra.imports import LateImports
 from repro_hydra.session.ledger import Ledger
 from repro_hydra.session.say import say
-from repro_hydra.tracking.beside import TrackersBeside
 from repro_hydra.tracking.taken import TakenMetrics
+
+if TYPE_CHECKING:
+    from repro_hydra.tracking.beside import TrackersBeside
 
 
 class Mirror:
@@ -32,6 +34,8 @@ class Mirror:
             stack.callback(taken.remove)
         if options.tracking:
             try:
+                from repro_hydra.tracking.beside import TrackersBeside  # which few runs need
+
                 self._beside = TrackersBeside(run_dir, options.tracking, self._ledger.plan.cwd)
             except Exception as error:  # noqa: BLE001 (no tracker costs a run)
                 say(f"the trackers were not started: {error}. Run: repro-hydra track sync {run_dir}")
