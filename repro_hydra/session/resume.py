@@ -79,7 +79,7 @@ def resumable(
     CheckpointError
         An object has no state, or the checkpoint does not fit the objects.
     ValueError
-        Outside of a run without `directory`, or within one with it.
+        Outside of a run without `directory`, or within one with it; a name that no file can have.
 
     Examples
     --------
@@ -95,7 +95,7 @@ def resumable(
 
     session = active_session()
     place = _place(session, directory, asking="resumable")
-    name = name if name is not None else next_name(place)
+    name = next_name(place) if name is None else _checked(name)
     schedule = Schedule(
         every_epochs=every_epochs, every_steps=every_steps, every_s=every_s, clock=time.monotonic
     )
@@ -131,6 +131,12 @@ def resumable(
         if kept is not None:
             state.restore(kept)
         yield state
+
+
+def _checked(name: str) -> str:
+    if not name or name.startswith(".") or "/" in name or os.sep in name:
+        raise ValueError(f"resumable: name: expected one that a file can have, found {name!r}")
+    return name
 
 
 def _enter(

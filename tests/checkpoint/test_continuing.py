@@ -16,7 +16,14 @@ from repro_hydra.config import ReproConf
 from repro_hydra.record.paths import RunPaths
 from repro_hydra.record.schema import RunRecord, SweepLink
 from repro_hydra.record.store import read, write_json
-from repro_hydra.session.continuing import continuation_of, earlier_attempt, make_way, value_if_completed
+from repro_hydra.session.continuing import (
+    continuation_of,
+    differences,
+    earlier_attempt,
+    make_way,
+    value_if_completed,
+)
+from repro_hydra.session.findings import Misuse
 from repro_hydra.session.plan import Job, Plan, SweepPlace
 
 LIMIT_S = 60
@@ -210,6 +217,28 @@ def test_a_job_of_a_sweep_is_known_by_sweep_and_number(
     job = Job(run_dir=tmp_path, config={}, num=number)
     found = earlier_attempt(paths, plan(sweep_id, resume=resume), job)
     assert (found is not None) is same
+
+
+def test_another_world_size_is_another_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By name, also where there is no checkpoint: each rank has its own part of the data, and its own numbers."""
+    paths, job = RunPaths(tmp_path), Job(run_dir=tmp_path, config={})
+    earlier = record(paths, world_size=2)
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    (finding,) = differences(paths, plan(None, resume=True), job, earlier)
+    assert (finding.id, finding.severity) == ("continued-with-other-world-size", "blocks")
+    assert "that the run began with, 2, found 3" in finding.message
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert differences(paths, plan(None, resume=True), job, earlier) == []
+
+
+def test_checkpoints_of_another_world_are_no_start_from_the_top(tmp_path: Path) -> None:
+    """Where the finding was waived: what is there cannot be gone on with, and is not thrown away unasked."""
+    paths = RunPaths(tmp_path)
+    earlier = record(paths, world_size=1)
+    (paths.checkpoints / "000001-loop1-step4-0123abcd.ranks").mkdir(parents=True)
+    with pytest.raises(Misuse, match=r"found some of several ranks.* take the checkpoints away"):
+        continuation_of(paths, earlier)
 
 
 def test_a_single_run_goes_on_only_where_it_is_asked_to(tmp_path: Path) -> None:

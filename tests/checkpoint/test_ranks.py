@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import gc
 import random
+from pathlib import Path
 
 import pytest
+import torch.distributed as dist
 from rank_training import Ranks
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 
+from repro_hydra import resumable
+from repro_hydra.checkpoint.agreement import Agreement
 from repro_hydra.checkpoint.errors import CheckpointError
+from repro_hydra.checkpoint.file import Header
+from repro_hydra.checkpoint.position import Position, Schedule
+from repro_hydra.checkpoint.rank_sets import RankShelf
+from repro_hydra.checkpoint.ranks import Together, sums_in_another_order
 from repro_hydra.session.resume_ranks import one_at_a_time
 
 pytestmark = pytest.mark.xdist_group("ranks")
@@ -79,6 +90,49 @@ def test_another_number_of_ranks_does_not_go_on(ranks: Ranks) -> None:
         assert ranks.run("world") == before
     assert ranks.start("world").returncode == 0
     ranks.left("world").same_bits(ranks.left("calm"))
+
+
+@pytest.mark.parametrize(
+    ("written", "words"), [((1,), "this rank's part"), ((0,), "no part of rank 1 came within")]
+)
+def test_who_ends_says_that_a_set_is_not_whole(tmp_path: Path, written: tuple[int, ...], words: str) -> None:
+    """A full disk on one of them: nobody waits for ever, and nobody says that all is well."""
+    shelves = [
+        RankShelf(tmp_path, "loop1", rank=rank, world=2, attempt="a" * 8, number=0, keep=2) for rank in (0, 1)
+    ]
+    position = Position(step=4, epoch=0)
+    for rank, shelf in enumerate(shelves):
+        shelf.next_set(4)
+        if rank in written:
+            shelf.save(Header(name="loop1", step=4, epoch=0), {"position": position.as_plain()})
+    schedule = Schedule(every_epochs=1, every_steps=None, every_s=None, clock=lambda: 0.0)
+    agreement = Agreement(tmp_path, 0, say=lambda _: None)
+    told = Together(schedule, agreement, shelves[0], parts_s=0.1).before_the_end()
+    assert told is not None
+    assert words in told
+
+
+def test_gradients_that_a_restart_adds_in_another_order_are_named(tmp_path: Path) -> None:
+    """From three ranks on, and not where every step has the first one's arrangement."""
+    dist.init_process_group("gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1)
+    try:
+        told = DistributedDataParallel(nn.Linear(2, 2))
+        assert sums_in_another_order(2) is None
+        assert "find_unused_parameters=True" in str(sums_in_another_order(3))
+        del told
+        gc.collect()
+        steady = DistributedDataParallel(nn.Linear(2, 2), find_unused_parameters=True)
+        assert sums_in_another_order(3) is None
+        del steady
+    finally:
+        dist.destroy_process_group()
+
+
+@pytest.mark.parametrize("name", ["a/b", "..", ".hidden", ""])
+def test_a_loops_name_is_a_files(tmp_path: Path, name: str) -> None:
+    """Else no checkpoint of it could ever be written, or it would lie elsewhere."""
+    with pytest.raises(ValueError, match="name: expected"), resumable(directory=tmp_path, name=name):
+        pass
 
 
 def test_two_loops_at_once_are_refused_by_name() -> None:
