@@ -6,6 +6,7 @@ An attempt that goes on logs lines once more that the one before had logged, and
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -74,14 +75,18 @@ class Repeated:
     def __init__(self, before: Iterable[SentBefore], paths: RunPaths) -> None:
         self._values: set[tuple[int, str, str]] = set()
         for sent in before:
-            left = sent.end - sent.begin
-            for line in _lines(_metrics_of(paths, sent.attempt), sent.begin):
-                left -= len(line)
-                point = _point(line)
-                if left < 0:
-                    break
-                if point is not None:
-                    self._values.update((point.step, name, repr(v)) for name, v in point.values.items())
+            with contextlib.suppress(FileNotFoundError):  # somebody has cleaned up: it may be sent twice
+                self._remember(sent, _metrics_of(paths, sent.attempt))
+
+    def _remember(self, sent: SentBefore, path: Path) -> None:
+        end = sent.begin
+        for line in _lines(path, sent.begin):
+            end += len(line)
+            if end > sent.end:
+                break
+            point = _point(line)
+            if point is not None:
+                self._values.update((point.step, name, repr(v)) for name, v in point.values.items())
 
     def without(self, points: list[Point]) -> list[Point]:
         """`points` without the values that the tracker has already, at the same step."""

@@ -97,6 +97,21 @@ def test_other_values_are_sent_too(eight_lines: Path) -> None:
     )  # all before; `more`, other losses, and of `rate` what was NaN or is new
 
 
+@pytest.mark.parametrize("noted", [False, True])
+def test_where_earlier_attempts_were_cleaned_up_nothing_is_lost(eight_lines: Path, noted: bool) -> None:
+    """Nobody can tell then what the tracker has: all of it is sent."""
+    tracker = Shaky([])
+    Delivery(eight_lines, "mine", {}, tracker).send_metrics()
+    attempt = Attempt(eight_lines, 3)
+    if noted:
+        Delivery(eight_lines, "mine", {}, tracker).note()
+    (eight_lines / ".repro/attempts/1/metrics.jsonl").unlink()
+    for line in [*LINES[3:], {"loss": 9.0}]:
+        attempt.log.log(line)
+    assert deliver(eight_lines, "mine", {}, tracker).complete
+    assert same_values(tracker.series(), recorded(eight_lines))
+
+
 def test_what_was_complete_is_so_no_more_when_the_run_goes_on(eight_lines: Path) -> None:
     """Of one that had been sent whole (preempted, say) the rest is sent too; and again after a second time."""
     run = eight_lines
