@@ -33,8 +33,8 @@ def digest_mapped(
     tell : callable
         Told how many bytes have been hashed so far, also where no digest comes of it.
     """
-    if not sys.executable:
-        return None  # an interpreter inside another program
+    if not sys.executable or getattr(sys, "frozen", False):
+        return None  # an interpreter inside another program, which would be started again
     try:
         process = subprocess.Popen(
             command(size, window), stdin=handle, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
@@ -49,7 +49,7 @@ def digest_mapped(
                 word = line.strip().decode()
                 if len(word) == _DIGEST_LENGTH:
                     digest = bytes.fromhex(word)
-                else:
+                elif word.isdigit():
                     tell(int(word))
         except BaseException:
             process.kill()

@@ -115,16 +115,17 @@ def test_a_file_is_read_where_the_process_cannot_tell(
     file = tmp_path / "f"
     file.write_bytes(content)
     fails_halfway = tmp_path / "fails_halfway.py"
-    fails_halfway.write_text("import sys\nprint(5 << 20)\nsys.exit(1)\n")
+    fails_halfway.write_text("import sys\nprint('what is this?')\nprint(5 << 20)\nsys.exit(1)\n")
     for name, of, value in (
         ("executable", sys, str(tmp_path / "no-python")),
         ("executable", sys, ""),
+        ("frozen", sys, True),
         ("_PROGRAM", aside, fails_halfway),
         ("_PROGRAM", aside, tmp_path / "not-there.py"),
     ):
         told: list[int] = []
         with monkeypatch.context() as patch:
-            patch.setattr(of, name, value)
+            patch.setattr(of, name, value, raising=name != "frozen")
             found = digest_file(os.fsencode(file), row_of(b"f", file.stat()), told.append)
         assert found == blake3(content).digest(), (name, value)
         assert sum(told) == len(content), (name, value)
