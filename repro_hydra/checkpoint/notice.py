@@ -35,7 +35,7 @@ class Notice(Generic[T]):
         """
         text = msgspec.json.encode(value)
         content = _digest(text) + b" %d\n" % len(text) + text
-        handle = os.open(self.path, os.O_WRONLY | os.O_CREAT, 0o666)
+        handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
         try:
             if os.write(handle, content) < len(content):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))

@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 from hydra.core.utils import JobReturn, JobStatus
+from hydra.types import HydraContext
 from msgspec.structs import replace
 from omegaconf import DictConfig
 
@@ -28,10 +29,10 @@ from repro_hydra.launcher.watched import SUBMITIT, WatchedLauncher, WatchedSweep
 from repro_hydra.program import NoProgram, Program
 from repro_hydra.record.code import CodeRecord
 from repro_hydra.record.paths import RunPaths, SweepPaths
-from repro_hydra.record.schema import RunRecord, SweepJob, SweepRecord
+from repro_hydra.record.schema import Finding, RunRecord, SweepJob, SweepRecord
 from repro_hydra.record.store import RecordError, read
 from repro_hydra.record.times import utc_now
-from repro_hydra.session.findings import Misuse
+from repro_hydra.session.findings import NOT_BEGUN, Misuse, Refused
 from repro_hydra.session.lock import Held, WriterLock
 from repro_hydra.session.plan import Plan, SweepPlace
 from repro_hydra.session.say import say
@@ -161,6 +162,19 @@ class ResumeDoor(SweepDoor):
     def undo(self) -> None:
         """Nothing was made for the sweep: it was there before."""
 
+    def _hold_code(self, context: HydraContext) -> None:
+        """As `SweepDoor`; refused, in every mode, where what would run is not known to be what the sweep began with.
+
+        Raises
+        ------
+        Refused
+        """
+        super()._hold_code(context)
+        plan = self._plan
+        known = plan.code is not None and plan.code.tree is not None
+        if known and self._isolates and plan.frozen is None and plan.code_at_start is None:
+            raise Refused([_code_gone(plan.code, self._paths)], "the sweep cannot be gone on with", NOT_BEGUN)
+
     def _instantiate_sweeper(self, **arguments: Any) -> Any:
         sweeper: WatchedSweeper = super()._instantiate_sweeper(**arguments)
         sweeper.inner = _Chosen(sweeper.inner, self, self._jobs_again())
@@ -183,6 +197,19 @@ class ResumeDoor(SweepDoor):
 
     def _planner(self) -> Planner:
         return Planner(self._options, self._start, self._plan, in_use=True)
+
+
+def _code_gone(code: CodeRecord | None, paths: SweepPaths) -> Finding:
+    where = "" if code is None else f" (tree {code.tree}, in {code.repository})"
+    return Finding(
+        id="sweep-code-gone",
+        severity="blocks",
+        message=(
+            f"{paths.sweep_dir}: expected the code that the sweep began with{where}, found neither its copy nor its "
+            "snapshot, so that another code would run under its name. Bring the snapshot back (git fetch from where it "
+            "was kept), or start the sweep again"
+        ),
+    )
 
 
 class _ResumedLedger(SweepLedger):

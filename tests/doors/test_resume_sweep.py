@@ -44,6 +44,20 @@ def resume(project: Project, sweep: Path, *more: str) -> tuple[int, Any, str]:
     return done.returncode, json.loads(done.stdout) if done.stdout else None, done.stderr
 
 
+def references(project: Project) -> str:
+    """Those that keep snapshots."""
+    listed = subprocess.run(
+        ["git", "for-each-ref", "--format=%(refname)", "refs/repro"],
+        cwd=project.top,
+        env=project.environment,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    return listed.stdout
+
+
 def test_only_what_failed_with_the_frozen_code(project: Project) -> None:
     """Jobs that completed are left alone; the others run as they would have, whatever was edited since."""
     gate = project.top.parent / "gate"
@@ -95,6 +109,28 @@ def test_only_what_failed_with_the_frozen_code(project: Project) -> None:
     assert late.code == 2
     assert "another process went on with it" in late.text
     assert load(sweep, "sweep") == record
+    assert not (sweep / ".repro-lock").exists()
+
+
+def test_code_that_is_gone_is_not_replaced_by_what_lies_there_now(project: Project) -> None:
+    """Neither the copy nor the snapshot is left, in a mode that begins without a copy: one sweep of two codes."""
+    gate = project.top.parent / "gate"
+    project.holding(SCRIPT, f"seed: 1\nlr: 0.5\ngate: {gate}\n")
+    project.write("train.py", SCRIPT.replace("FACTOR = 1", "FACTOR = 2"))  # kept by the snapshot alone
+    assert project.run("-m", "+repro=standard", "seed=1,2").code == 1
+    sweep = project.sweep()
+    before = load(sweep, "sweep")
+    gate.touch()
+    for reference in references(project).split():
+        project.git("update-ref", "-d", reference)
+    project.write("train.py", SCRIPT.replace("FACTOR = 1", "FACTOR = 99"))
+    project.git("reflog", "expire", "--expire=now", "--all")
+    project.git("gc", "-q", "--prune=now")
+    code, told, text = resume(project, sweep)
+    assert (code, told["ok"]) == (1, False)
+    assert "[sweep-code-gone]" in text
+    assert load(sweep / "0", "run")["restarts"] == []
+    assert load(sweep, "sweep")["jobs"] == before["jobs"]
     assert not (sweep / ".repro-lock").exists()
 
 
