@@ -19,9 +19,10 @@ import os
 import statistics
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+
+from paired_blocks import block, pair, tell
 
 START = """
 import time, os
@@ -120,49 +121,6 @@ def calls(step: Callable[[], None]) -> int:
     return count
 
 
-def block(step: Callable[[], None]) -> float:
-    for _ in range(WARM):  # the first has the probe, once a run; caches are as cold as the entry left them
-        step()
-    gc.collect()
-    begun = time.thread_time()  # of this thread alone: others share the machine
-    for _ in range(STEPS):
-        step()
-    return time.thread_time() - begun
-
-
-def pair(step: Callable[[], None], *, first: bool, hooks: bool) -> float:
-    """How much longer the block of the second kind took; `first`: it comes first."""
-
-    def plain() -> float:
-        return block(step)
-
-    def other() -> float:
-        if not hooks:
-            return plain()
-        with watched():
-            return block(step)
-
-    if first:
-        with_hooks, without = other(), plain()
-    else:
-        without, with_hooks = plain(), other()
-    return with_hooks / without - 1
-
-
-def median_interval(values: Sequence[float], z: float = 1.96) -> tuple[float, float, float]:
-    """The median, and the order statistics between which the true one lies at 95 % (binomial, normal approximation)."""
-    ordered = sorted(values)
-    n = len(ordered)
-    reach = z * n**0.5 / 2
-    low, high = max(0, int(n / 2 - reach)), min(n - 1, int(n / 2 + reach))
-    return statistics.median(ordered), ordered[low], ordered[high]
-
-
-def tell(what: str, ratios: Sequence[float]) -> None:
-    middle, low, high = (100 * value for value in median_interval(ratios))
-    print(f"step, {what}: {middle:+.2f} % [{low:+.2f} … {high:+.2f}] ({len(ratios)} pairs)")
-
-
 def steps(pairs: int) -> None:
     step = make_step()
     for _ in range(20):
@@ -174,11 +132,11 @@ def steps(pairs: int) -> None:
     print(f"step: {without} calls of functions without, {within} with audit and probes")
     gc.collect()
     gc.freeze()  # what is there is not gone through again before each block
-    print(f"step: {block(step) / STEPS * 1e3:.2f} ms without")
+    print(f"step: {block(step, STEPS, WARM) / STEPS * 1e3:.2f} ms without")
     nothing, hooks = [], []
     for number in range(pairs):  # the two comparisons in turn, so that both see the same machine
-        hooks.append(pair(step, first=number % 2 == 1, hooks=True))
-        nothing.append(pair(step, first=number % 2 == 1, hooks=False))
+        hooks.append(pair(step, watched, first=number % 2 == 1, steps=STEPS, warm=WARM))
+        nothing.append(pair(step, first=number % 2 == 1, steps=STEPS, warm=WARM))
     tell("audit and probes; bound +1", hooks)
     tell("nothing at all, which shows what is resolved", nothing)
 

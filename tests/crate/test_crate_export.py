@@ -197,6 +197,9 @@ def test_a_reviewer_s_questions(lab: Laboratory, anonymous: Path, crate: Path) -
     assert review["hours"] > 0
     assert review["upheld"] == {"yes": 1}
     assert review["waived"] == {}
+    (prints,) = review["fingerprints"].values()
+    assert (prints["file"], prints["steps"], prints["first"]["name"]) == ("fingerprints.jsonl", 1, "weights")
+    assert prints["last"] == prints["first"]
     (configuration,) = review["configurations"]
     assert configuration["exported_seeds"] == [7]
     assert configuration["made_in_all"]["runs"] == 3
