@@ -8,7 +8,7 @@ change by accident leave it as it was in one case of 2⁶³ (multilinear hashing
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 _MOST_WORDS = 2 << 20
@@ -25,22 +25,31 @@ def device_digest(parts: Sequence[tuple[Any, int, int]]) -> Any:
         Contiguous tensors on one device, and which bytes of each.
     """
     torch = sys.modules["torch"]
-    words: list[Any] = []
-    odd: list[Any] = []
+    digest: Any = None
     with torch.no_grad():
+        for words in _chunks(torch, parts):
+            found = (words.to(torch.int64) * _weights_on(words.device, len(words))).sum()
+            digest = found if digest is None else digest * _CHAIN + found
+    return digest
+
+
+def _chunks(torch: Any, parts: Sequence[tuple[Any, int, int]]) -> Iterator[Any]:
+    """The parts' bytes as whole numbers, few enough at a time: no second copy of a model is made."""
+    for odd in (False, True):  # an odd number of half-precision numbers is no number of words
+        waiting: list[Any] = []
+        count = 0
         for tensor, offset, length in parts:
             flat = tensor.detach().reshape(-1).view(torch.uint8)[offset : offset + length]
-            if length % 4 == 0 and flat.storage_offset() % 4 == 0:
-                words.append(flat.view(torch.int32))
-            else:  # an odd number of half-precision numbers
-                odd.append(flat)
-        digest: Any = None
-        for kind in (words, odd):
-            if kind:
-                for chunk in torch.cat(kind).split(_MOST_WORDS):
-                    found = (chunk.to(torch.int64) * _weights_on(chunk.device, len(chunk))).sum()
-                    digest = found if digest is None else digest * _CHAIN + found
-    return digest
+            if bool(length % 4 or flat.storage_offset() % 4) is not odd:
+                continue
+            for piece in (flat if odd else flat.view(torch.int32)).split(_MOST_WORDS):
+                if count + len(piece) > _MOST_WORDS:
+                    yield torch.cat(waiting)
+                    waiting, count = [], 0
+                waiting.append(piece)
+                count += len(piece)
+        if waiting:
+            yield torch.cat(waiting)
 
 
 def _weights_on(device: Any, count: int) -> Any:

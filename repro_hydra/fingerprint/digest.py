@@ -86,6 +86,11 @@ def mixed_value(digest: int, value: Any, *, most_bytes: int | None = None, where
     )
 
 
+def mixed_type(digest: int, value: Any) -> int:
+    """`digest`, and then only of what type a value is: all that can be told of what has no digest."""
+    return mixed(digest, type(value).__qualname__.encode())
+
+
 def is_tensor(value: Any) -> TypeGuard[Any]:
     """Whether it is a tensor of torch, which nothing can be before torch is imported."""
     torch = sys.modules.get("torch")
@@ -103,36 +108,48 @@ def plain(tensor: Any) -> Any:
     Raises
     ------
     NoDigest
-        It has no such memory: a quantized, a symbolic or another wrapped one.
+        It has no such memory: a quantized, a symbolic, a wrapped one, or one whose storage was let go.
     """
+    try:
+        own = _plain(tensor)
+        # Memory that a tensor names and does not have is not to be read: it would end the process.
+        if own.nbytes:
+            storage = own.untyped_storage()
+            end = own.storage_offset() * own.element_size() + own.nbytes
+            if own.is_meta or storage.nbytes() < end or (own.is_cpu and not storage.data_ptr()):
+                raise NoDigest(f"{type(tensor).__name__}: a tensor whose memory is not there")
+    except (RuntimeError, NotImplementedError, ValueError) as error:  # of functorch, nested, lazy, …
+        raise NoDigest(f"{type(tensor).__name__}: {error}") from None
+    return own
+
+
+def _plain(tensor: Any) -> Any:
     torch: Any = sys.modules["torch"]
     kind = type(tensor)
-    usual = kind is torch.Tensor or kind is torch.nn.Parameter
-    if tensor.is_quantized:
-        raise NoDigest(f"{tensor.dtype}: a quantized tensor, whose scale is not among its bytes")
-    if usual and tensor.layout is torch.strided and tensor.is_contiguous() and not tensor.is_complex():
-        return tensor
-    if tensor.layout is not torch.strided:
-        return plain(tensor.detach().to_dense())
-    if not usual:
+    if kind is not torch.Tensor and kind is not torch.nn.Parameter:
         local = getattr(tensor, "to_local", None)  # a DTensor
         if local is not None:
-            return plain(local())
-        if torch.utils._python_dispatch.is_traceable_wrapper_subclass(tensor):
+            return _plain(local())
+        if kind.__torch_dispatch__ is not torch.Tensor.__torch_dispatch__:
             raise NoDigest(f"{kind.__name__}: a tensor without plain memory of its own")
+    if tensor.is_quantized:
+        raise NoDigest(f"{tensor.dtype}: a quantized tensor, whose scale is not among its bytes")
+    if tensor.layout is torch.strided and tensor.is_contiguous() and not tensor.is_complex():
+        return tensor
+    if tensor.layout is not torch.strided:
+        return _plain(tensor.detach().to_dense())
     if tensor.is_conj() or tensor.is_neg():
         tensor = tensor.detach().resolve_conj().resolve_neg()
-    return tensor if tensor.is_contiguous() else tensor.detach().contiguous()
+    return tensor if tensor.is_contiguous() else _plain(tensor.detach().contiguous())
 
 
 def _mixed_tensor(digest: int, tensor: Any, most_bytes: int | None, where: str) -> int:
     try:
         own = plain(tensor)
-        if not own.is_cpu:
-            own = own.detach().cpu()
-    except (RuntimeError, NotImplementedError, NoDigest) as error:
+        own = own if own.is_cpu else plain(own.detach().cpu())
+        digest = mixed(digest, _header(own.dtype, own.shape))
+    except NoDigest as error:
         raise NoDigest(f"{where}: {error}") from None
-    digest = mixed(digest, _header(own.dtype, own.shape))
     return mixed_memory(digest, own.data_ptr(), own.nbytes, most_bytes)
 
 

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -31,7 +32,11 @@ class FingerprintsSoFar(msgspec.Struct, frozen=True, kw_only=True):
     named: dict[str, int] = {}
     """How often a value of each name was handed in."""
     pending: dict[str, int] = {}
-    """The digests of batch and loss since the last step."""
+    """The digests of batch and loss since the last step,"""
+    numbers: list[tuple[str, int]] = []
+    """what devices had to tell of them,"""
+    from_loader: bool = False
+    """and whether the batch was a loader's."""
 
 
 def is_taken(step: int, every: int = 1) -> bool:
@@ -93,16 +98,23 @@ class FingerprintLog:
             self._handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
         if self._lines:
             self._before_write()
-            os.write(self._handle, b"".join(self._lines))
+            data = b"".join(self._lines)
             self._lines.clear()
+            written = os.write(self._handle, data)
+            if written != len(data):  # the disk is full: what is there of a line would spoil the next one
+                os.ftruncate(self._handle, os.fstat(self._handle).st_size - written)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
         if durable:
             os.fsync(self._handle)
         return os.fstat(self._handle).st_size
 
     def close(self) -> None:
         """Write what is left, and let the file go."""
-        if self._lines:
-            self.flush()
-        if self._handle is not None:
-            os.close(self._handle)
-            self._handle = None
+        try:
+            if self._lines:
+                self.flush()
+        finally:
+            self._lines.clear()
+            if self._handle is not None:
+                os.close(self._handle)
+                self._handle = None

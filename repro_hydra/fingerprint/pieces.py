@@ -16,7 +16,6 @@ PIECE_BYTES = 16 << 10
 MOST_PIECES = 24
 MOST_BYTES = 512 << 10
 """Of one step."""
-_PLAIN = (int, float, tuple)
 
 
 class Piece(NamedTuple):
@@ -26,9 +25,8 @@ class Piece(NamedTuple):
     parameter: Any
     key: str
     """Of the parameter's state."""
-    offset: int
-    length: int
-    """In bytes."""
+    windows: list[tuple[int, int]]
+    """Offset and length in bytes: one, or none of an empty tensor."""
     place: tuple[str, ...]
     """Of the digest in its line."""
 
@@ -48,22 +46,24 @@ class Turns:
 
     def __init__(self, optimizer: Any, names: dict[int, str], *, whole: bool) -> None:
         self._shape = _shape_of(optimizer)
+        self._held = [optimizer.param_groups[:], *(group["params"][:] for group in optimizer.param_groups)]
+        """So that nothing else has the ids that the shape is made of."""
         pieces = list(_pieces(optimizer, names, whole=whole))
-        size = sum(piece.length for piece in pieces)
+        size = sum(sum(length for _, length in piece.windows) for piece in pieces)
         count = 1 if whole else max(-(-len(pieces) // MOST_PIECES), -(-size // MOST_BYTES), 1)
         self._turns = [pieces[turn::count] for turn in range(count)]
-        self._groups = [
-            (group, key)
-            for group in optimizer.param_groups
-            for key, value in group.items()
-            if key != "params" and isinstance(value, _PLAIN)
+        keys = [[key for key in group if key != "params"] for group in optimizer.param_groups]
+        groups = list(zip(optimizer.param_groups, keys, strict=True))
+        self._plain = [(group, key) for group, keys in groups for key in keys if _is_plain(group[key])]
+        self._tensors = [
+            (group, key) for group, keys in groups for key in keys if hasattr(group[key], "element_size")
         ]
         self._has_plain_states = any(True for _ in _plain_states(optimizer))
         self._values: list[Any] = []
         self._shown = b""
 
     def fits(self, optimizer: Any) -> bool:
-        """Whether the optimizer still has as many parameters and states."""
+        """Whether the optimizer still has the same parameters, groups and number of states."""
         return self._shape == _shape_of(optimizer)
 
     def at(self, turn: int) -> list[Piece]:
@@ -72,12 +72,19 @@ class Turns:
 
     def plain_values(self, optimizer: Any) -> bytes:
         """What the optimizer goes by besides tensors, as text: rates that a schedule changes, counts of steps."""
-        values = [group.get(key) for group, key in self._groups]
+        values = [group.get(key) for group, key in self._plain]
         if self._has_plain_states:
             values += _plain_states(optimizer)
         if values != self._values:
-            self._values, self._shown = values, repr(values).encode()
+            self._values = values
+            self._shown = repr(
+                [value if _is_plain(value) else type(value).__name__ for value in values]
+            ).encode()
         return self._shown
+
+    def group_tensors(self, optimizer: Any) -> list[Any]:
+        """Rates that are tensors, as `capturable` optimizers have them."""
+        return [value for group, key in self._tensors if hasattr(value := group.get(key), "element_size")]
 
     def __len__(self) -> int:
         return len(self._turns)
@@ -93,12 +100,23 @@ def all_weights(optimizer: Any) -> Iterator[tuple[int, int, Any]]:
 def _plain_states(optimizer: Any) -> Iterator[Any]:
     for _, _, parameter in all_weights(optimizer):
         for value in optimizer.state.get(parameter, {}).values():
-            if isinstance(value, _PLAIN):
+            if _is_plain(value):
                 yield value
 
 
-def _shape_of(optimizer: Any) -> tuple[int, ...]:
-    return (len(optimizer.state), *(len(group["params"]) for group in optimizer.param_groups))
+def _is_plain(value: Any) -> bool:
+    """Whether its text says what it is, and nothing of where it lies in memory."""
+    if isinstance(value, (list, tuple)):
+        return all(_is_plain(item) for item in value)
+    return value is None or type(value) in (bool, int, float, str)
+
+
+def _shape_of(optimizer: Any) -> list[int]:
+    shape = [len(optimizer.state)]
+    for group in optimizer.param_groups:
+        shape.append(id(group))
+        shape += map(id, group["params"])
+    return shape
 
 
 def _pieces(optimizer: Any, names: dict[int, str], *, whole: bool) -> Iterator[Piece]:
@@ -112,8 +130,16 @@ def _pieces(optimizer: Any, names: dict[int, str], *, whole: bool) -> Iterator[P
 
 
 def _cut(kind: Kind, parameter: Any, key: str, name: str, tensor: Any, *, whole: bool) -> Iterator[Piece]:
-    size = tensor.numel() * tensor.element_size()
+    place = ("tensors", kind, name) if whole else (kind,)
+    try:
+        size = tensor.nbytes
+    except (
+        ValueError,
+        RuntimeError,
+        NotImplementedError,
+    ):  # a lazy parameter that no data has come to, and the like
+        size = 0
     step = size if whole else PIECE_BYTES
     for offset in range(0, max(size, 1), max(step, 1)):
         length = min(step, size - offset)
-        yield Piece(kind, parameter, key, offset, length, ("tensors", kind, name) if whole else (kind,))
+        yield Piece(kind, parameter, key, [(offset, length)] if length else [], place)

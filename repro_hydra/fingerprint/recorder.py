@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import operator
 import os
 import struct
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from repro_hydra.fingerprint.digest import START, mixed, mixed_value, shown
+from repro_hydra.fingerprint.digest import START, mixed_value, shown
 from repro_hydra.fingerprint.log import FingerprintLog, FingerprintsSoFar
 from repro_hydra.fingerprint.steps import Taken, TorchSteps
 from repro_hydra.record.schema import JSON
@@ -93,6 +95,7 @@ class Fingerprints:
         self._named: dict[str, int] = {}
         self._paused = False
         self._waiting: list[Taken] = []
+        self._lock = threading.RLock()
         self._steps = TorchSteps(self._take, self._break, whole=whole, every=every)
 
     def install(self, when_imported: Callable[[str, Callable[[], None]], None]) -> None:
@@ -123,21 +126,22 @@ class Fingerprints:
         digest = shown(mixed_value(START, value, where=name))
         if self._paused or self._broken:
             return digest
-        number = self._named.get(name, 0) if step is None else step
+        number = self._named.get(name, 0) if step is None else operator.index(step)
         self._named[name] = number + 1
         try:
-            self._settle()
-            self._log.add({"step": number, "name": name, "digest": digest})
+            with self._lock:  # the program may call this from any of its threads
+                self._settle()
+                self._log.add({"step": number, "name": name, "digest": digest})
         except Exception as error:  # noqa: BLE001 (whatever of ours fails must not cost the user's training)
             self._break(error)
         return digest
 
     def so_far(self) -> FingerprintsSoFar:
         """How far they were taken until now; what is not on the disk is written."""
-        self._settle()
-        return msgspec.structs.replace(
-            self._steps.so_far(), size_bytes=self._log.flush(durable=True), named=dict(self._named)
-        )
+        with self._lock:
+            self._settle()
+            size = self._log.flush(durable=True)
+        return msgspec.structs.replace(self._steps.so_far(), size_bytes=size, named=dict(self._named))
 
     def close(self) -> None:
         """Take the hooks out, and write what is left.
@@ -160,33 +164,36 @@ class Fingerprints:
 
     def _break(self, error: Exception) -> None:
         self._broken = True
+        self._waiting.clear()
         self._steps.stop()
         self._failed(error)
 
     def _take(self, taken: Taken) -> None:
-        self._waiting.append(taken)
-        if not taken.on_device or len(self._waiting) >= _KEPT_ON_DEVICE:
-            self._settle()
+        with self._lock:
+            self._waiting.append(taken)
+            if not taken.digests.numbers or len(self._waiting) >= _KEPT_ON_DEVICE:
+                self._settle()
 
     def _settle(self) -> None:
         """Wait for what devices have to tell, and hand the lines on."""
         for taken, numbers in zip(self._waiting, _numbers(self._waiting), strict=True):
-            for (place, _), number in zip(taken.on_device, numbers, strict=True):
-                taken.digests[place] = mixed(taken.digests.get(place, START), struct.pack("<q", number))
+            for (place, _), number in zip(taken.digests.numbers, numbers, strict=True):
+                taken.digests.add(place, struct.pack("<q", number))
             self._log.add(_line(taken))
         self._waiting.clear()
 
 
 def _numbers(waiting: list[Taken]) -> list[list[int]]:
     """Of each, its numbers on devices: fetched from each device at once."""
-    found: list[list[int]] = [[0] * len(taken.on_device) for taken in waiting]
-    by_device: dict[Any, list[tuple[int, int, Any]]] = {}
-    for row, taken in enumerate(waiting):
-        for column, (_, number) in enumerate(taken.on_device):
-            by_device.setdefault(number.device, []).append((row, column, number))
-    for numbers in by_device.values():
-        fetched = sys.modules["torch"].stack([number for _, _, number in numbers]).tolist()
-        for (row, column, _), value in zip(numbers, fetched, strict=True):
+    found = [[number for _, number in taken.digests.numbers] for taken in waiting]
+    by_device: dict[Any, list[tuple[int, int]]] = {}
+    for row, numbers in enumerate(found):
+        for column, number in enumerate(numbers):
+            if not isinstance(number, int):
+                by_device.setdefault(number.device, []).append((row, column))
+    for places in by_device.values():
+        fetched = sys.modules["torch"].stack([found[row][column] for row, column in places]).tolist()
+        for (row, column), value in zip(places, fetched, strict=True):
             found[row][column] = value
     return found
 
@@ -194,7 +201,7 @@ def _numbers(waiting: list[Taken]) -> list[list[int]]:
 def _line(taken: Taken) -> dict[str, JSON]:
     line = taken.line
     tensors: dict[str, Any] = {}
-    for place, digest in taken.digests.items():
+    for place, digest in taken.digests.by_place.items():
         if len(place) == 1:
             line[place[0]] = shown(digest)
         else:

@@ -1,9 +1,10 @@
 """``fingerprints.jsonl`` as typed values: the lines, and where two runs first part."""
 
-# ruff: noqa: RUF012 (msgspec gives each struct its own copy of an empty mapping)
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
+from itertools import zip_longest
 from typing import Literal
 
 import msgspec
@@ -33,14 +34,16 @@ class FingerprintLine(Part, frozen=True, kw_only=True):
     digest: str | None = None
     scheme: int | None = None
     """In the first line of each optimizer; with it, `initial_weights`."""
-    rng: dict[str, str] = {}
+    device: str | None = None
+    """Beside it: of the weights. The digests of two kinds of device tell nothing of each other."""
+    rng: dict[str, str] | None = None
     initial_weights: str | None = None
     batch: str | None = None
     loss: str | None = None
     gradients: str | None = None
     optimizer: str | None = None
     weights: str | None = None
-    tensors: dict[str, dict[str, str]] = {}
+    tensors: dict[str, dict[str, str]] | None = None
     """Of each tensor by its name, where all were read whole: below ``gradients``, ``optimizer`` and ``weights``."""
 
     def __str__(self) -> str:
@@ -70,6 +73,8 @@ class FingerprintsCompared(Part, frozen=True, kw_only=True):
     steps: int = 0
     """How many lines both have."""
     first: FirstDifference | None = None
+    why_not: str | None = None
+    """Why none were compared, where at least one of the runs took some."""
 
 
 def fingerprint_lines(data: bytes) -> Iterator[FingerprintLine]:
@@ -77,20 +82,28 @@ def fingerprint_lines(data: bytes) -> Iterator[FingerprintLine]:
 
     Raises
     ------
-    msgspec.MsgspecError
+    ValueError
         A line is none.
     """
     decode = msgspec.json.Decoder(FingerprintLine).decode
-    whole, _, half = data.rpartition(b"\n")
-    yield from (decode(line) for line in whole.split(b"\n") if line.strip())
+    start = 0
+    while (end := data.find(b"\n", start)) >= 0:
+        if data[start:end].strip():
+            yield _decoded(decode, data[start:end])
+        start = end + 1
+    with contextlib.suppress(ValueError):
+        yield _decoded(decode, data[start:])
+
+
+def _decoded(decode: Callable[[bytes], FingerprintLine], line: bytes) -> FingerprintLine:
     try:
-        yield decode(half)
-    except msgspec.MsgspecError:
-        return
+        return decode(line)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(f"{line[:60]!r}: {error}") from None
 
 
 def compare_fingerprints(
-    a: Sequence[FingerprintLine], b: Sequence[FingerprintLine], *, cut_off: bool = False
+    a: Iterable[FingerprintLine], b: Iterable[FingerprintLine], *, cut_off: bool = False
 ) -> FingerprintsCompared:
     """Hold the fingerprints of two runs of one program against each other, line by line.
 
@@ -99,33 +112,53 @@ def compare_fingerprints(
     cut_off : bool
         One of them does not go on to its end (the run was interrupted, or their taking was): that the other has
         more is no difference.
+
+    Raises
+    ------
+    ValueError
+        As `fingerprint_lines` does.
     """
-    if not a or not b or _made_otherwise(a, b):
-        return FingerprintsCompared()
     steps, first = 0, None
-    for one, other in zip(a, b, strict=False):
+    for one, other in zip_longest(a, b):
+        if one is None or other is None:
+            if steps == 0:
+                which = "the first" if other is None else "the second"
+                return FingerprintsCompared(why_not=f"only {which} of the two has any")
+            if first is None and not cut_off:
+                first = _only_one(one, other)
+            break
+        why_not = _made_otherwise(one, other)
+        if why_not is not None:
+            return FingerprintsCompared(why_not=why_not)
         if (one.step, one.optimizer_index, one.name) != (other.step, other.optimizer_index, other.name):
-            first = first or FirstDifference(
-                step=one.step, stage=None, detail=f"{one} in the one, {other} in the other in its place"
-            )
+            words = f"{one} in the one, {other} in the other in its place"
+            first = first or FirstDifference(step=one.step, stage=None, detail=words)
             break
         steps += 1
         if first is None and one != other:
             first = _difference(one, other)
-    if first is None and len(a) != len(b) and not cut_off:
-        longer, which = (a, "the first") if len(a) > len(b) else (b, "the second")
-        line = longer[steps]
-        first = FirstDifference(step=line.step, stage=None, detail=f"{line}: only {which} of the two has it")
     return FingerprintsCompared(steps=steps, first=first)
 
 
-def _made_otherwise(a: Sequence[FingerprintLine], b: Sequence[FingerprintLine]) -> bool:
-    one, other = ({line.scheme for line in lines if line.scheme is not None} for lines in (a, b))
-    whole = [any(line.tensors for line in lines) for lines in (a, b)]
-    return bool(one and other and one != other) or whole[0] != whole[1]
+def _only_one(one: FingerprintLine | None, other: FingerprintLine | None) -> FirstDifference | None:
+    line = one or other
+    if line is None:
+        return None
+    which = "the first" if other is None else "the second"
+    return FirstDifference(step=line.step, stage=None, detail=f"{line}: only {which} of the two has it")
 
 
-def _difference(one: FingerprintLine, other: FingerprintLine) -> FirstDifference | None:
+def _made_otherwise(one: FingerprintLine, other: FingerprintLine) -> str | None:
+    if one.scheme is not None and other.scheme is not None and one.scheme != other.scheme:
+        return f"made by scheme {one.scheme} and by scheme {other.scheme}"
+    if one.device is not None and other.device is not None and one.device != other.device:
+        return f"made on {one.device!r} and on {other.device!r}"
+    if one.name is None and other.name is None and (one.tensors is None) != (other.tensors is None):
+        return "made of every tensor whole in one of the two only"
+    return None
+
+
+def _difference(one: FingerprintLine, other: FingerprintLine) -> FirstDifference:
     if one.name is not None and one.digest != other.digest:
         return FirstDifference(
             step=one.step,
@@ -135,24 +168,26 @@ def _difference(one: FingerprintLine, other: FingerprintLine) -> FirstDifference
             b=other.digest,
             detail=f"{one}: another value",
         )
-    for library in one.rng:
-        if one.rng[library] != other.rng.get(library):
+    rng, rng_of_other = one.rng or {}, other.rng or {}
+    for library in {**rng, **rng_of_other}:
+        if rng.get(library) != rng_of_other.get(library):
             return FirstDifference(
                 step=one.step,
                 stage="rng",
                 tensor=library,
-                a=one.rng[library],
-                b=other.rng.get(library),
-                detail=f"{one}: {library}'s generator has another state at its end",
+                a=rng.get(library),
+                b=rng_of_other.get(library),
+                detail=f"{one}: {_plain(library)}'s generator has another state at its end",
             )
     equal: list[str] = []
+    tensors, tensors_of_other = one.tensors or {}, other.tensors or {}
     for key, stage in _DIGESTS:
         before, after = getattr(one, key), getattr(other, key)
-        if before == after:
+        tensor = _tensor(tensors.get(key, {}), tensors_of_other.get(key, {}))
+        if before == after and tensor is None:
             equal += [key.replace("_", " ")] if before is not None else []
             continue
-        tensor = _tensor(one.tensors.get(key, {}), other.tensors.get(key, {}))
-        where = f" of {tensor}" if tensor is not None else ""
+        where = f" of {_plain(tensor)}" if tensor is not None else ""
         those = f", while those of {', '.join(equal)} are equal" if equal else ""
         return FirstDifference(
             step=one.step,
@@ -162,7 +197,12 @@ def _difference(one: FingerprintLine, other: FingerprintLine) -> FirstDifference
             b=after,
             detail=f"{one}: other {_WORDS[key]}{where}{those}",
         )
-    return None
+    return FirstDifference(step=one.step, stage=None, detail=f"{one}: another line")
+
+
+def _plain(name: str) -> str:
+    """A name as it may be shown: it comes from a record."""
+    return name if name.isprintable() else repr(name)
 
 
 _WORDS = {
@@ -176,4 +216,4 @@ _WORDS = {
 
 
 def _tensor(one: dict[str, str], other: dict[str, str]) -> str | None:
-    return next((name for name in one if one[name] != other.get(name)), None)
+    return next((name for name in {**one, **other} if one.get(name) != other.get(name)), None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import msgspec
+from collections.abc import Iterator
 
 from repro_hydra.record.fingerprint import (
     FingerprintLine,
@@ -18,24 +18,6 @@ from repro_hydra.reproduce.original import Original
 _STOPPED = "fingerprints-stopped"
 
 
-class DamagedFingerprints(ValueError):
-    """A file of fingerprints that cannot be read as one."""
-
-
-def read_fingerprints(original: Original) -> list[FingerprintLine]:
-    """Those of a run; none where it took none.
-
-    Raises
-    ------
-    DamagedFingerprints
-    """
-    try:
-        data = read_inside(original.dir, f"{RECORD_DIR}/fingerprints.jsonl")
-        return [] if data is None else list(fingerprint_lines(data))
-    except (LeadsOut, OSError, msgspec.MsgspecError, RecursionError) as error:
-        raise DamagedFingerprints(f"fingerprints.jsonl of {original.dir}: {error}") from None
-
-
 def compared_fingerprints(a: Original, b: Original, *, unfinished: bool) -> FingerprintsCompared:
     """Where two runs first part; nothing is compared where one of them took none, or its file is damaged.
 
@@ -44,12 +26,16 @@ def compared_fingerprints(a: Original, b: Original, *, unfinished: bool) -> Fing
     unfinished : bool
         `a` was cut off.
     """
-    try:
-        one, other = read_fingerprints(a), read_fingerprints(b)
-    except DamagedFingerprints:
-        return FingerprintsCompared()  # `verify` names it, and so does the comparison with the manifest
     stopped = any(finding.id == _STOPPED for run in (a.run, b.run) for finding in run.findings)
-    return compare_fingerprints(one, other, cut_off=unfinished or stopped)
+    try:
+        return compare_fingerprints(_lines(a), _lines(b), cut_off=unfinished or stopped)
+    except (LeadsOut, OSError, ValueError) as error:
+        return FingerprintsCompared(why_not=f"damaged: {error}")
+
+
+def _lines(original: Original) -> Iterator[FingerprintLine]:
+    data = read_inside(original.dir, f"{RECORD_DIR}/fingerprints.jsonl")
+    return iter(()) if data is None else fingerprint_lines(data)
 
 
 def cause_of(compared: FingerprintsCompared) -> list[Cause]:

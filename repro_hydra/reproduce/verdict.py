@@ -87,7 +87,7 @@ def judge_reproduction(
         causes += [Cause(area="metrics", detail=f"{name}: only the reproduction has it") for name in only_new]
     return Reproduction(
         verdict=verdict,
-        headline=f"{verdict}: {_amount(compared)}{note}",
+        headline=f"{verdict}: {_amount(compared)}{note}{_not_compared(prints)}",
         run=str(original.dir),
         run_id=original.run.run_id,
         reproduction=str(reproduced.dir),
@@ -230,6 +230,10 @@ def _told(error: tuple[str, str] | None) -> str:
 
 def _ignored(name: str, asked: Judgement) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in asked.ignore)
+
+
+def _not_compared(prints: FingerprintsCompared) -> str:
+    return "" if prints.why_not is None else f"; fingerprints were not compared ({prints.why_not:.200})"
 
 
 def _amount(compared: Compared) -> str:

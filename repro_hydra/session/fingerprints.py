@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -16,6 +17,9 @@ from repro_hydra.session.say import say
 
 if TYPE_CHECKING:
     from repro_hydra.fingerprint.recorder import Fingerprints
+
+
+STOPPED = "fingerprints-stopped"
 
 
 class JobFingerprints:
@@ -43,8 +47,8 @@ class JobFingerprints:
         )
         if self._attempt.repeating:
             taking.pause()
-        ledger.keep("fingerprints", lambda: taking.install(late.when_imported))
-        stack.callback(lambda: ledger.keep("fingerprints", taking.close))
+        self._try(lambda: taking.install(late.when_imported))
+        stack.callback(lambda: self._try(taking.close))
 
     def went_on(self) -> None:
         """The task goes on from the newest checkpoint, so that no step is made a second time any more."""
@@ -56,12 +60,22 @@ class JobFingerprints:
         """How far they were taken: part of a checkpoint."""
         if self._taking is None:
             return {}
-        so_far = self._ledger.keep("fingerprints", self._taking.so_far)
+        so_far = self._try(self._taking.so_far)
         return {} if so_far is None else {"fingerprints": msgspec.to_builtins(so_far)}
 
+    def _try(self, action: Callable[[], Any]) -> Any:
+        """Do what may fail without any harm to the run's results."""
+        try:
+            return action()
+        except Exception as error:  # noqa: BLE001 (whatever of ours fails must not cost the user's result)
+            self._stopped(error)
+            return None
+
     def _stopped(self, error: Exception) -> None:
+        if any(finding.id == STOPPED for finding in self._ledger.findings):
+            return
         finding = Finding(
-            id="fingerprints-stopped",
+            id=STOPPED,
             severity="harmless",
             message=(
                 f"no more fingerprints were taken, since that failed ({type(error).__name__}: {error}). "

@@ -13,6 +13,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 import repro_hydra
 from repro_hydra.fingerprint.digest import START, NoDigest, mixed_value, windows
@@ -94,6 +95,18 @@ def test_a_large_value_is_read_in_places_from_its_begin_to_its_end(length: int, 
         assert sum(size for _, size in read) > most // 2
 
 
+def fake() -> Any:
+    with FakeTensorMode():
+        return torch.zeros(3)
+
+
+def let_go(left: int, start: int = 0) -> Any:
+    """A tensor of 400 bytes whose storage has so many left, as sharded parameters have between their uses."""
+    tensor = torch.ones(100)[start:]
+    tensor.untyped_storage().resize_(left)
+    return tensor
+
+
 @pytest.mark.parametrize(
     ("value", "where"),
     [
@@ -101,7 +114,13 @@ def test_a_large_value_is_read_in_places_from_its_begin_to_its_end(length: int, 
         ([1, {"a": {1, 2}}], r"x\.1\.a: .*found set"),
         (np.array([object()], dtype=object), "x: .*Python objects"),
         (torch.quantize_per_tensor(torch.zeros(2), 1.0, 0, torch.qint8), "x: "),
-        (torch.zeros(2, device="meta"), "x: "),
+        (torch.zeros(2, device="meta"), "x: .*memory is not there"),
+        (fake(), "x: .*FakeTensor"),
+        (let_go(0), "x: .*memory is not there"),
+        (let_go(0, start=50), "x: .*memory is not there"),
+        (let_go(40), "x: .*memory is not there"),
+        (torch.nested.nested_tensor([torch.zeros(2), torch.zeros(3)], layout=torch.jagged), "x: "),
+        (torch.nn.parameter.UninitializedParameter(), "x: "),
     ],
 )
 def test_what_has_no_digest_is_said(value: Any, where: str) -> None:

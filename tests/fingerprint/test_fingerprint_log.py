@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import msgspec
@@ -45,3 +46,17 @@ def test_what_came_after_a_checkpoint_is_cut_away(tmp_path: Path) -> None:
         cut_fingerprints(path, FingerprintsSoFar(size_bytes=5))
     cut_fingerprints(path, None)
     assert path.read_bytes() == b""
+
+
+def test_a_full_disk_leaves_no_half_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What of a line was written is taken back, the error is raised once, and closing adds none."""
+    log = FingerprintLog(tmp_path / "lines")
+    log.add({"step": 0})
+    log.flush()
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda handle, data: write(handle, data[:5]))
+    log.add({"step": 1})
+    with pytest.raises(OSError, match="No space left"):
+        log.flush()
+    log.close()
+    assert (tmp_path / "lines").read_bytes() == b'{"step":0}\n'

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import copy
+import gc
+import inspect
 import json
 import multiprocessing
 import threading
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
 
 import repro_hydra
+from repro_hydra.fingerprint import feed as feed_module
+from repro_hydra.fingerprint import reading as reading_module
 from repro_hydra.fingerprint import steps as steps_module
+from repro_hydra.fingerprint.log import FingerprintsSoFar
 from repro_hydra.fingerprint.pieces import MOST_PIECES
 from repro_hydra.fingerprint.recorder import Fingerprints
 from repro_hydra.imports import LateImports
@@ -318,8 +326,7 @@ def test_an_error_of_ours_is_told_once_and_costs_no_step(take: Take, monkeypatch
     def broken(*_: Any, **__: Any) -> None:
         raise ZeroDivisionError("of ours")
 
-    monkeypatch.setattr(steps_module, "is_taken", lambda step, _every: step != 1 or broken())
-    monkeypatch.setattr(steps_module.TorchSteps, "_see_loss", broken)
+    monkeypatch.setattr(feed_module.Feed, "_see_loss", broken)
     training = Training()
     with pytest.raises(ZeroDivisionError, match="of ours"):
         take(training)
@@ -460,3 +467,256 @@ def test_a_run_that_goes_on_gives_the_lines_of_one_that_was_not_interrupted(tmp_
     state.train(range(5, 12))
     second.close()
     assert (tmp_path / "parts").read_bytes() == (tmp_path / "whole").read_bytes()
+
+
+# --- what programs do with their optimizers, modules and losses ---------------------------------------------
+
+
+def one_step(optimizer: Any, model: Any) -> None:
+    optimizer.zero_grad()
+    model(torch.ones(2, 4)).sum().backward()
+    optimizer.step()
+
+
+def test_another_parameter_in_the_place_of_one_is_read_and_leaves_the_state_as_it_was(take: Take) -> None:
+    """As in pruning and splatting: its state is handed over, and nothing of ours is put into the optimizer's."""
+
+    def training() -> None:
+        torch.manual_seed(3)
+        model = network()
+        optimizer = torch.optim.Adam(model.parameters(), lr=0.1)
+        one_step(optimizer, model)
+        old = model[0].weight
+        new = torch.nn.Parameter(torch.zeros_like(old))
+        optimizer.state[new] = optimizer.state.pop(old)
+        optimizer.param_groups[0]["params"][0] = model[0].weight = new
+        for _ in range(3):
+            one_step(optimizer, model)
+        kept.append(optimizer.state_dict())
+
+    kept: list[Any] = []
+    training()
+    lines = take(training)
+    assert set(kept[0]["state"]) == set(kept[1]["state"])
+    for stage in ("weights", "optimizer"):
+        assert len({line[stage] for line in lines}) == 4
+
+
+@pytest.mark.parametrize("rate", [0.1, torch.tensor(0.1)])
+def test_a_rate_is_seen_also_after_a_state_was_loaded_and_as_a_tensor(take: Take, rate: Any) -> None:
+    """`load_state_dict` makes new groups; a schedule may change a tensor in place."""
+
+    def training() -> None:
+        model = network()
+        optimizer = torch.optim.SGD(model.parameters(), lr=copy.deepcopy(rate))
+        for _ in range(4):
+            optimizer.step()
+            optimizer.load_state_dict(optimizer.state_dict())
+            optimizer.param_groups[0]["lr"] *= 0.5
+
+    assert len({line["optimizer"] for line in take(training)}) == 4
+
+
+def test_a_model_that_the_program_lets_go_of_goes(take: Take) -> None:
+    """Its weights, and its optimizer's states: folds, populations and searches make many."""
+
+    def training() -> None:
+        for _ in range(3):
+            model = network()
+            one_step(torch.optim.Adam(model.parameters()), model)
+            weights.append(weakref.ref(model[0].weight))
+        del model
+        gc.collect()
+        alive.extend(weight() is not None for weight in weights)
+
+    weights: list[Any] = []
+    alive: list[bool] = []
+    assert [line["optimizer_index"] for line in take(training)] == [0, 1, 2]
+    assert alive == [False] * 3
+
+
+def test_when_garbage_is_collected_changes_nothing(take: Take) -> None:
+    """An optimizer in a cycle lives on for a while, or does not."""
+
+    def training(collect: bool) -> None:
+        torch.manual_seed(3)
+        for _ in range(3):
+            model = network()
+            optimizer: Any = torch.optim.SGD(model.parameters(), lr=0.1)
+            optimizer.itself = optimizer
+            loss = model(torch.ones(2, 4)).sum()  # before its optimizer's next step, which may not be taken
+            loss.backward()
+            optimizer.step()
+            one_step(optimizer, model)
+            del model, optimizer, loss
+            if collect:
+                gc.collect()
+
+    gc.disable()
+    try:
+        assert take(lambda: training(True), every=3) == take(lambda: training(False), every=3)
+    finally:
+        gc.enable()
+
+
+def test_names_do_not_depend_on_where_things_lie(take: Take) -> None:
+    """A module that is called alone and within another is named by the whole; no two have one name."""
+
+    def training() -> None:
+        torch.manual_seed(3)
+        first, second = torch.nn.Linear(4, 4), torch.nn.Linear(4, 3)
+        both = torch.nn.Sequential(first, second)
+        apart = torch.nn.Linear(4, 3), torch.nn.Linear(4, 3)
+        optimizer = torch.optim.SGD(
+            [*both.parameters(), *apart[0].parameters(), *apart[1].parameters()], lr=0.1
+        )
+        x = torch.ones(2, 4)
+        (second(first(x)) + both(x) + apart[0](x) + apart[1](x)).sum().backward()
+        optimizer.step()
+
+    lines = [take(training, whole=True) for _ in range(4)]
+    assert set(lines[0][0]["tensors"]["weights"]) == {
+        "0.weight", "0.bias", "1.weight", "1.bias", "weight", "bias", "weight#2", "bias#2",
+    }  # fmt: skip
+    assert all(other == lines[0] for other in lines)
+
+
+def test_what_has_no_memory_or_no_digest_stops_nothing(take: Take) -> None:
+    """Tensors of functorch, fakes, tensors that were let go, a mapping that refuses: each counts by its type."""
+
+    class Refusing(dict):  # type: ignore[type-arg]
+        def values(self) -> Any:
+            raise KeyError("no")
+
+    def training() -> None:
+        torch.manual_seed(3)
+        model = network()
+        optimizer = torch.optim.SGD([*model.parameters(), let_go], lr=0.1)
+        torch.func.vmap(model)(torch.ones(3, 4))
+        torch.func.grad(lambda x: model(x).sum())(torch.ones(4))
+        with FakeTensorMode(allow_non_fake_inputs=True):
+            model(torch.ones(2, 4))
+        torch.nn.Linear(4, 3, device="meta")(torch.ones(2, 4, device="meta"))
+        for _ in DataLoader([Refusing()], batch_size=None):
+            pass
+        optimizer.param_groups[0]["of_mine"] = (object(), 1)
+        for _ in range(3):
+            one_step(optimizer, model)
+
+    let_go = torch.nn.Parameter(torch.ones(100))
+    let_go.untyped_storage().resize_(0)
+    lines = take(training)
+    assert [line["step"] for line in lines] == [0, 1, 2]
+    assert take(training) == lines  # and no address is in it
+
+
+def test_a_loss_is_handed_on_as_it_came(take: Take) -> None:
+    """A generator of losses is gone through once; an edge of a graph is none that we could read."""
+
+    def training() -> None:
+        for losses in (
+            lambda y: (one for one in [y.sum()]),
+            lambda y: [y.sum(), y.mean()],
+            lambda y: torch.autograd.graph.get_gradient_edge(y.sum()),
+        ):
+            model = network()
+            torch.autograd.backward(losses(model(torch.ones(2, 4))))
+            gradients.append(model[0].weight.grad is not None)
+
+    gradients: list[bool] = []
+    take(training)
+    assert gradients == [True] * 3
+
+
+def test_no_name_of_ours_is_in_the_way_of_the_programs(take: Take) -> None:
+    """Keywords of modules, and what is told of what stands in for torch's functions."""
+
+    class Model(torch.nn.Module):
+        def forward(self, x: Any, *, called: bool, optimizer: bool) -> Any:
+            return x if called and optimizer else None
+
+    def training() -> None:
+        assert Model()(torch.ones(1), called=True, optimizer=True) is not None
+        seen.append((torch.autograd.backward.__name__, str(inspect.signature(torch.autograd.backward))))
+
+    seen: list[Any] = []
+    training()
+    take(training)
+    assert seen[0] == seen[1]
+
+
+class OnDevice:
+    """A tensor of the host that says that it lies elsewhere, so that it goes the way of those on a GPU."""
+
+    def __init__(self, tensor: Any) -> None:
+        self.tensor, self.nbytes, self.is_cpu = tensor, tensor.nbytes, False
+
+    def detach(self) -> Any:
+        return self.tensor.detach()
+
+
+def test_tensors_on_a_device(take: Take, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their numbers come late and all at once; what differs is seen, and a checkpoint holds what waits."""
+    plain = reading_module.plain
+    monkeypatch.setattr(reading_module, "plain", lambda tensor: OnDevice(plain(tensor)))
+    lines = take(Training())
+    assert take(Training()) == lines
+    assert all(len({line[stage] for line in lines}) == 6 for stage in STAGES)
+    step, keys = first_difference(lines, take(Training(gradients=nudge_gradient)))
+    assert (step, keys[0]) == (2, "gradients")
+
+    def part(name: str, taking: Fingerprints | None, *, stop: bool = False) -> Any:
+        if taking is None:
+            taking = Fingerprints(tmp_path / name, lambda error: pytest.fail(str(error)))
+            taking.install(LateImports().when_imported)
+        x, y = data().tensors
+        for start in (0, 4):  # two batches before a step: the checkpoint may fall between them
+            if start not in done.setdefault(name, []):
+                functional.cross_entropy(model(x[start : start + 4]), y[start : start + 4]).backward()
+                done[name].append(start)
+                if stop and start == 0:
+                    so_far = taking.so_far()
+                    taking.close()
+                    return so_far
+        optimizer.step()
+        taking.close()
+        return None
+
+    done: dict[str, list[int]] = {}
+    texts = []
+    for name in ("whole", "parts"):
+        torch.manual_seed(3)
+        model = network()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        if name == "whole":
+            part(name, None)
+        else:
+            so_far = part(name, None, stop=True)
+            taking = Fingerprints(tmp_path / name, lambda error: pytest.fail(str(error)))
+            taking.pause()
+            taking.go_on(so_far)  # before torch is seen
+            taking.install(LateImports().when_imported)
+            part(name, taking)
+        texts.append((tmp_path / name).read_text())
+    assert texts[0] == texts[1]
+
+
+def test_a_checkpoint_between_batches_of_a_loader(tmp_path: Path) -> None:
+    """What a loader had told before it is kept, and not taken for a module's inputs afterwards."""
+    from_loader = Fingerprints(tmp_path / "a", lambda error: pytest.fail(str(error)))
+    from_loader.install(LateImports().when_imported)
+    batches = iter(DataLoader(data(), 4))
+    next(batches)
+    so_far = msgspec.convert(msgspec.to_builtins(from_loader.so_far()), FingerprintsSoFar)
+    next(batches)
+    whole = from_loader.so_far().pending
+    from_loader.close()
+    again = Fingerprints(tmp_path / "b", lambda error: pytest.fail(str(error)))
+    again.install(LateImports().when_imported)
+    batches = iter(DataLoader(data(), 4))
+    again.pause()
+    next(batches)
+    again.go_on(so_far)
+    next(batches)
+    assert again.so_far().pending == whole
+    again.close()

@@ -88,9 +88,29 @@ def test_steps_that_only_one_of_them_made() -> None:
 
 def test_what_was_made_in_another_way_is_not_compared() -> None:
     """By another scheme of digests, or of every tensor whole on one side only."""
-    assert compare_fingerprints(lines(), other(0, scheme=2)).steps == 0
-    assert compare_fingerprints(lines(), lines(tensors={"weights": {"a": "1"}})).steps == 0
-    assert compare_fingerprints([], lines()).steps == 0
+    found = compare_fingerprints(lines(), other(0, scheme=2))
+    assert (found.steps, found.first, found.why_not) == (0, None, "made by scheme 1 and by scheme 2")
+    found = compare_fingerprints(lines(), lines(tensors={"weights": {"a": "1"}}))
+    assert (found.steps, found.why_not) == (0, "made of every tensor whole in one of the two only")
+    found = compare_fingerprints(lines(device="cpu"), lines(device="cuda"))
+    assert (found.steps, found.why_not) == (0, "made on 'cpu' and on 'cuda'")
+    assert compare_fingerprints([], lines()).why_not == "only the second of the two has any"
+    assert compare_fingerprints([], []).why_not is None
+
+
+def test_lines_that_differ_are_never_called_equal() -> None:
+    """Whatever does: a generator that only one of them has, a tensor below equal sums, a field of another kind."""
+    more = {"rng": {"numpy": "n", "torch": "t2", "cuda": "c"}}
+    found = compare_fingerprints(lines(), other(2, **more))
+    assert (found.first and (found.first.stage, found.first.tensor)) == ("rng", "cuda")
+    one = lines(tensors={"weights": {"a": "1"}})
+    two = [*one[:3], msgspec.structs.replace(one[3], tensors={"weights": {"a": "1", "\x1b[2J": "2"}})]
+    found = compare_fingerprints(one, two)
+    assert found.first is not None
+    assert (found.first.step, found.first.stage, found.first.tensor) == (3, "weights", "\x1b[2J")
+    assert "\x1b" not in found.first.detail
+    found = compare_fingerprints(lines(), other(1, digest="x"))
+    assert (found.first and found.first.detail) == "step 1: another line"
 
 
 def test_lines_of_a_file() -> None:
@@ -99,5 +119,6 @@ def test_lines_of_a_file() -> None:
     assert [line.weights for line in fingerprint_lines(data)] == ["a", "b"]
     for half in (b'{"step":2,"wei', b"17"):
         assert [line.step for line in fingerprint_lines(data + half)] == [0, 1]
-    with pytest.raises(msgspec.MsgspecError):
-        list(fingerprint_lines(b'{"step":"x"}\n' + data))
+    for damaged in (b'{"step":"x"}\n', b'{"step":1,"name":"\xff"}\n', b"[" * 100_000 + b"\n"):
+        with pytest.raises(ValueError, match=r"^b'"):
+            list(fingerprint_lines(damaged + data))
