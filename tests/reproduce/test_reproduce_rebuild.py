@@ -16,7 +16,7 @@ from laboratory import SCRIPT, Laboratory, edit, laboratory_in
 
 NEEDED = (
     "hydra-core", "numpy", "msgspec", "blake3", "psutil", "packaging", "threadpoolctl", "platformdirs", "cloudpickle",
-    "filelock", "tomlkit",
+    "filelock", "tomlkit", "xxhash",
 )  # fmt: skip
 """What the script and a recorded run of it need: a few wheels, and not torch."""
 OTHER = "six==1.16.0"
