@@ -35,10 +35,18 @@ class JobFingerprints:
         ledger, options = self._ledger, self._ledger.plan.options.fingerprint
         if options.level is FingerprintLevel.off or ledger.paths is None or self._attempt.lacks_fingerprints:
             return
+        taking = self._taking = self._try(self._made)
+        if taking is not None:
+            self._try(lambda: taking.install(late.when_imported))
+            stack.callback(lambda: self._try(taking.close))
+
+    def _made(self) -> Fingerprints:
         # Imported by those runs only that take any.
         from repro_hydra.fingerprint.recorder import Fingerprints
 
-        taking = self._taking = Fingerprints(
+        ledger, options = self._ledger, self._ledger.plan.options.fingerprint
+        assert ledger.paths is not None
+        taking = Fingerprints(
             ledger.paths.fingerprints,
             self._stopped,
             ledger.check_writer,
@@ -47,8 +55,7 @@ class JobFingerprints:
         )
         if self._attempt.repeating:
             taking.pause()
-        self._try(lambda: taking.install(late.when_imported))
-        stack.callback(lambda: self._try(taking.close))
+        return taking
 
     def went_on(self) -> None:
         """The task goes on from the newest checkpoint, so that no step is made a second time any more."""
