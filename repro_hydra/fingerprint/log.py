@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from repro_hydra.record.schema import JSON
-from repro_hydra.record.store import write_bytes
+from repro_hydra.record.store import take_back
 
 _UNTHINNED_BITS = 12
 _LINES_KEPT_BACK = 64
@@ -26,7 +25,7 @@ class FingerprintsSoFar(msgspec.Struct, frozen=True, kw_only=True):
 
     size_bytes: int = 0
     steps: list[int] = []
-    """Of each optimizer, in the order of their first steps, how many it had made."""
+    """Of each optimizer, in the order in which they are made, how many it had made."""
     taken: list[int] = []
     """Of each, how many were fingerprinted."""
     named: dict[str, int] = {}
@@ -46,24 +45,6 @@ def is_taken(step: int, every: int = 1) -> bool:
     """
     stride = 1 << max(0, step.bit_length() - _UNTHINNED_BITS)
     return step % (stride * every) == 0
-
-
-def cut_fingerprints(path: Path, so_far: FingerprintsSoFar | None) -> None:
-    """Take away the lines that were written after `so_far`: their steps will be made once more.
-
-    Raises
-    ------
-    OSError
-        Also where the file is shorter than it was then.
-    """
-    size = 0 if so_far is None else so_far.size_bytes
-    if not path.exists() and size == 0:
-        return
-    data = path.read_bytes()
-    if len(data) < size:
-        raise OSError(f"{path}: expected at least {size} bytes, found {len(data)}: lines are missing")
-    if len(data) > size:
-        write_bytes(path, data[:size], durable=True)
 
 
 class FingerprintLog:
@@ -101,9 +82,8 @@ class FingerprintLog:
             data = b"".join(self._lines)
             self._lines.clear()
             written = os.write(self._handle, data)
-            if written != len(data):  # the disk is full: what is there of a line would spoil the next one
-                os.ftruncate(self._handle, os.fstat(self._handle).st_size - written)
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
+            if written != len(data):
+                take_back(self._handle, written, self._path)
         if durable:
             os.fsync(self._handle)
         return os.fstat(self._handle).st_size

@@ -86,9 +86,6 @@ class Turns:
         """Rates that are tensors, as `capturable` optimizers have them."""
         return [value for group, key in self._tensors if hasattr(value := group.get(key), "element_size")]
 
-    def __len__(self) -> int:
-        return len(self._turns)
-
 
 def all_weights(optimizer: Any) -> Iterator[tuple[int, int, Any]]:
     """Every parameter, with its group's and its own number."""
@@ -133,11 +130,7 @@ def _cut(kind: Kind, parameter: Any, key: str, name: str, tensor: Any, *, whole:
     place = ("tensors", kind, name) if whole else (kind,)
     try:
         size = tensor.nbytes
-    except (
-        ValueError,
-        RuntimeError,
-        NotImplementedError,
-    ):  # a lazy parameter that no data has come to, and the like
+    except (ValueError, RuntimeError):  # a lazy parameter that no data has come to, a tensor of functorch
         size = 0
     step = size if whole else PIECE_BYTES
     for offset in range(0, max(size, 1), max(step, 1)):

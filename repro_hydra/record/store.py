@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 import msgspec
 
@@ -39,6 +40,36 @@ def write_bytes(path: Path, data: bytes, *, durable: bool = False) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def cut_to(path: Path, size_bytes: int) -> None:
+    """Take away what of a file of lines was written after it had `size_bytes`: it will be written once more.
+
+    One that was not begun then need not be there.
+
+    Raises
+    ------
+    OSError
+        Also where the file is shorter than it was then.
+    """
+    if size_bytes == 0 and not path.exists():
+        return
+    data = path.read_bytes()
+    if len(data) < size_bytes:
+        raise OSError(f"{path}: expected at least {size_bytes} bytes, found {len(data)}: lines are missing")
+    if len(data) > size_bytes:
+        write_bytes(path, data[:size_bytes], durable=True)
+
+
+def take_back(handle: int, written: int, path: Path) -> NoReturn:
+    """After a write that a full disk cut short: what is there of a line would spoil the next one.
+
+    Raises
+    ------
+    OSError
+    """
+    os.ftruncate(handle, os.fstat(handle).st_size - written)
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
 
 def current_umask() -> int:

@@ -14,8 +14,7 @@ from repro_hydra.record.paths import RECORD_DIR
 from repro_hydra.record.reproduction import Cause
 from repro_hydra.reproduce.inside import LeadsOut, read_inside
 from repro_hydra.reproduce.original import Original
-
-_STOPPED = "fingerprints-stopped"
+from repro_hydra.session.fingerprints import STOPPED
 
 
 def compared_fingerprints(a: Original, b: Original, *, unfinished: bool) -> FingerprintsCompared:
@@ -26,7 +25,7 @@ def compared_fingerprints(a: Original, b: Original, *, unfinished: bool) -> Fing
     unfinished : bool
         `a` was cut off.
     """
-    stopped = any(finding.id == _STOPPED for run in (a.run, b.run) for finding in run.findings)
+    stopped = any(finding.id == STOPPED for run in (a.run, b.run) for finding in run.findings)
     try:
         return compare_fingerprints(_lines(a), _lines(b), cut_off=unfinished or stopped)
     except (LeadsOut, OSError, ValueError) as error:

@@ -18,16 +18,16 @@ import msgspec
 from repro_hydra.checkpoint.errors import OtherVersion
 from repro_hydra.checkpoint.rank_sets import OtherWorld, newest_of_either
 from repro_hydra.checkpoint.shelf import Kept, Shelf
-from repro_hydra.fingerprint.log import FingerprintsSoFar, cut_fingerprints
+from repro_hydra.fingerprint.log import FingerprintsSoFar
 from repro_hydra.record.code import CodeRecord
 from repro_hydra.record.paths import ATTEMPTS, CHECKPOINTS, LOCK, RECORD_DIR, TRACKING, RunPaths
 from repro_hydra.record.schema import JSON, ConfigRecord, Finding, RunRecord
-from repro_hydra.record.store import RecordError, read
+from repro_hydra.record.store import RecordError, cut_to, read
 from repro_hydra.record.times import parse_utc, utc_now
 from repro_hydra.record.values import OBJECTIVE, from_json_number
 from repro_hydra.session import capture, process
 from repro_hydra.session.findings import Misuse
-from repro_hydra.session.metrics import MetricsSoFar, cut_metrics
+from repro_hydra.session.metrics import MetricsSoFar
 from repro_hydra.session.plan import Job, Plan
 from repro_hydra.session.recorded import keys_new_each_run, leaves
 from repro_hydra.session.say import say
@@ -214,8 +214,8 @@ def make_way(paths: RunPaths, found: Continuation) -> Path:
         for name in _OF_ITS_END:
             (paths.record / name).unlink(missing_ok=True)
         if found.metrics is not None:
-            cut_metrics(paths.metrics, found.metrics)
-        cut_fingerprints(paths.fingerprints, found.fingerprints)
+            cut_to(paths.metrics, found.metrics.size_bytes)
+        cut_to(paths.fingerprints, 0 if found.fingerprints is None else found.fingerprints.size_bytes)
     return aside
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import math
 import os
 import threading
@@ -14,7 +13,7 @@ from typing import Any
 import msgspec
 
 from repro_hydra.record.schema import JSON
-from repro_hydra.record.store import write_bytes
+from repro_hydra.record.store import take_back
 from repro_hydra.record.values import as_number, number_to_json
 
 RESERVED = ("step", "time")
@@ -31,23 +30,6 @@ class MetricsSoFar(msgspec.Struct, frozen=True, kw_only=True):
     size_bytes: int
     next_step: int
     last: dict[str, JSON] = {}
-
-
-def cut_metrics(path: Path, so_far: MetricsSoFar) -> None:
-    """Take away the lines that were logged after `so_far`: they will be logged once more.
-
-    Raises
-    ------
-    OSError
-        Also where the file is shorter than it was then.
-    """
-    data = path.read_bytes()
-    if len(data) < so_far.size_bytes:
-        raise OSError(
-            f"{path}: expected at least {so_far.size_bytes} bytes, found {len(data)}: lines are missing"
-        )
-    if len(data) > so_far.size_bytes:
-        write_bytes(path, data[: so_far.size_bytes], durable=True)
 
 
 class MetricsLog:
@@ -145,7 +127,7 @@ class MetricsLog:
                 self._handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
             written = _write(self._handle, line)
             if written != len(line):
-                self._take_back(written)
+                take_back(self._handle, written, self._path)
             self.last.update(values)
         return number
 
@@ -154,12 +136,6 @@ class MetricsLog:
             if self._handle is not None:
                 os.close(self._handle)
                 self._handle = None
-
-    def _take_back(self, written: int) -> None:
-        """The disk was full within a line: what is there of it would spoil the next one."""
-        assert self._handle is not None
-        os.ftruncate(self._handle, os.fstat(self._handle).st_size - written)
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
 
 
 def as_values(metrics: Mapping[str, Any]) -> dict[str, JSON]:

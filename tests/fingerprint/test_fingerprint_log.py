@@ -8,7 +8,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from repro_hydra.fingerprint.log import FingerprintLog, FingerprintsSoFar, cut_fingerprints, is_taken
+from repro_hydra.fingerprint.log import FingerprintLog, is_taken
+from repro_hydra.record.store import cut_to
 
 
 def test_a_long_training_is_taken_ever_more_rarely() -> None:
@@ -38,13 +39,13 @@ def test_lines_are_kept_back_and_written_whole(tmp_path: Path) -> None:
 def test_what_came_after_a_checkpoint_is_cut_away(tmp_path: Path) -> None:
     """All of it where there is no checkpoint; a file that lacks lines is named."""
     path = tmp_path / "lines"
-    cut_fingerprints(path, None)  # nothing there, nothing to do
+    cut_to(path, 0)  # nothing there, nothing to do
     path.write_bytes(b"one\ntwo\n")
-    cut_fingerprints(path, FingerprintsSoFar(size_bytes=4))
+    cut_to(path, 4)
     assert path.read_bytes() == b"one\n"
     with pytest.raises(OSError, match="expected at least 5 bytes, found 4"):
-        cut_fingerprints(path, FingerprintsSoFar(size_bytes=5))
-    cut_fingerprints(path, None)
+        cut_to(path, 5)
+    cut_to(path, 0)
     assert path.read_bytes() == b""
 
 
