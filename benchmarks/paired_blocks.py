@@ -9,15 +9,25 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 
-def block(step: Callable[[], None], steps: int, warm: int) -> float:
-    """The seconds of this thread alone that so many steps take; others share the machine."""
+def block(
+    step: Callable[[], None], steps: int, warm: int, clock: Callable[[], float] = time.thread_time
+) -> float:
+    """The seconds that so many steps take: by default of this thread alone, for others share the machine."""
     for _ in range(warm):  # caches are as cold as the entry left them
         step()
     gc.collect()
-    begun = time.thread_time()
+    begun = clock()
     for _ in range(steps):
         step()
-    return time.thread_time() - begun
+    return clock() - begun
+
+
+def device_clock() -> float:
+    """The time at which the GPU has done all that it was given so far."""
+    import torch
+
+    torch.cuda.synchronize()
+    return time.perf_counter()
 
 
 def pair(
@@ -27,17 +37,18 @@ def pair(
     first: bool,
     steps: int,
     warm: int,
+    clock: Callable[[], float] = time.thread_time,
 ) -> float:
     """By which part a block within the context took longer; `first`: it comes first."""
 
     def other() -> float:
         with within():
-            return block(step, steps, warm)
+            return block(step, steps, warm, clock)
 
     if first:
-        inside, outside = other(), block(step, steps, warm)
+        inside, outside = other(), block(step, steps, warm, clock)
     else:
-        outside, inside = block(step, steps, warm), other()
+        outside, inside = block(step, steps, warm, clock), other()
     return inside / outside - 1
 
 

@@ -26,7 +26,8 @@ def install(audit: AuditBook, patches: Patches) -> None:
         (torch.cuda, "manual_seed"),
     ):
         watch_seeding(owner, name, "torch", audit, patches)
-    watch_seeding(torch, "seed", "torch", audit, patches, valued=False)
+    for owner, name in ((torch, "seed"), (torch.cuda, "seed"), (torch.cuda, "seed_all")):
+        watch_seeding(owner, name, "torch", audit, patches, valued=False)
 
 
 def _watch_generators(torch: Any, audit: AuditBook, patches: Patches) -> None:

@@ -19,7 +19,7 @@ def take_global() -> dict[str, Any]:
     numpy = sys.modules.get("numpy")
     if numpy is not None:
         states["numpy"] = to_plain(numpy.random.get_state(legacy=False), "numpy.random")
-    if torch.cuda.is_available() and torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         states["cuda"] = torch.cuda.get_rng_state_all()
     if torch.backends.mps.is_available():
         states["mps"] = torch.mps.get_rng_state()
@@ -36,7 +36,7 @@ def put_global(states: Mapping[str, Any]) -> None:
     """
     cuda = states.get("cuda")
     if cuda is not None:
-        found = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        found = torch.cuda.device_count()
         if found != len(cuda):
             raise CheckpointError(
                 f"expected {len(cuda)} CUDA devices, since the checkpoint has the state of their generators, "

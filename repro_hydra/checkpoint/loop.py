@@ -205,7 +205,11 @@ class Resumable:
         self._drawn_from = drawn_from
         self._look_around()
         for batch in iterator:
-            yield batch
+            # Held by nobody here: memory that was pinned for a device must not outlive its step in a frame of ours,
+            # for in the next epoch's workers, which are forked, its end would be theirs.
+            handed = [batch]
+            del batch
+            yield handed.pop()
             before = self._position
             self._boundary(
                 Position(step=before.step + 1, epoch=before.epoch, loop=loop, batch=before.batch + 1)

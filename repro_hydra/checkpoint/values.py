@@ -18,6 +18,7 @@ from typing import Any
 
 import blake3
 import torch
+from omegaconf import Container
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -33,6 +34,8 @@ _NO_STATE = (
     io.IOBase,
     type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType, types.MethodType, DataLoader,
     torch.dtype, torch.device,
+    # Asked for an attribute that it lacks, a config raises an error that holds the frames of all callers, in a circle.
+    Container,
 )  # fmt: skip
 _DICTS = (dict, collections.OrderedDict, collections.defaultdict, collections.Counter)
 _INSTALLED = tuple(

@@ -108,8 +108,7 @@ class Feed:
             return
         if not self._from_loader:  # which tells more than what went into a module
             self._from_loader = True
-            self._digests.by_place.pop(_BATCH, None)
-            self._digests.numbers = [one for one in self._digests.numbers if one[0] != _BATCH]
+            self._digests.drop(_BATCH)
         self._see_batch(_leaves(batch))
 
     def _see_inputs(self, module: Any, args: Any, kwargs: Any) -> None:
@@ -133,13 +132,13 @@ class Feed:
                     digests.by_place[_BATCH] = mixed_value(digest, value, most_bytes=self._most)
             except Exception:  # noqa: BLE001 (an object of the user's, which may do anything when it is looked at)
                 digests.by_place[_BATCH] = mixed_type(digest, value)
-        digests.settle()  # it may be changed in place before the step
+        digests.keep()  # it may be changed in place before the step
 
     def _see_loss(self, tensors: Any) -> None:
         for tensor in [tensors] if is_tensor(tensors) or not isinstance(tensors, (list, tuple)) else tensors:
             if is_tensor(tensor):  # and no edge of a graph
                 self._digests.read(_LOSS, tensor)
-        self._digests.settle()
+        self._digests.keep()
 
     # ------------------------------------------------------------------ steps and checkpoints
 
@@ -151,6 +150,7 @@ class Feed:
 
     def so_far(self) -> FingerprintsSoFar:
         """What was seen since the last step: part of a checkpoint."""
+        self._digests.settle()
         self._digests.numbers = [(place, int(number)) for place, number in self._digests.numbers]
         return FingerprintsSoFar(
             pending={place[0]: digest for place, digest in self._digests.by_place.items()},

@@ -4,18 +4,29 @@ Reading all weights, gradients and optimizer states at every step costs a tenth 
 where the model is large. Two trainings that part do so in nearly all of their weights within a step or two, and a
 part of them shows it. So the tensors are cut into pieces, each piece has its turn, and the turns go round: what a step
 costs is bounded, every byte is read in time, and two runs of one program read the same pieces at the same step.
+Weights, gradients and states go round each by themselves, so that every step has some of each.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
-Kind = Literal["weights", "gradients", "optimizer"]
-PIECE_BYTES = 16 << 10
-MOST_PIECES = 24
-MOST_BYTES = 512 << 10
-"""Of one step."""
+Kind = Literal["gradients", "optimizer", "weights"]
+
+
+class Budget(NamedTuple):
+    """How much of a large model a step reads."""
+
+    piece_bytes: int
+    pieces: int
+    bytes: int
+
+
+IN_HOST = Budget(piece_bytes=16 << 10, pieces=24, bytes=512 << 10)
+"""Where reading costs time by the byte."""
+ON_DEVICE = Budget(piece_bytes=512 << 10, pieces=6, bytes=3 << 20)
+"""Where it costs by the call: a byte is read in a third of a picosecond, a call takes the host microseconds."""
 
 
 class Piece(NamedTuple):
@@ -48,10 +59,16 @@ class Turns:
         self._shape = _shape_of(optimizer)
         self._held = [optimizer.param_groups[:], *(group["params"][:] for group in optimizer.param_groups)]
         """So that nothing else has the ids that the shape is made of."""
-        pieces = list(_pieces(optimizer, names, whole=whole))
+        budget = IN_HOST if _lies_in_host(optimizer) else ON_DEVICE
+        pieces = list(_pieces(optimizer, names, None if whole else budget.piece_bytes))
         size = sum(sum(length for _, length in piece.windows) for piece in pieces)
-        count = 1 if whole else max(-(-len(pieces) // MOST_PIECES), -(-size // MOST_BYTES), 1)
-        self._turns = [pieces[turn::count] for turn in range(count)]
+        count = 1 if whole else max(-(-len(pieces) // budget.pieces), -(-size // budget.bytes), 1)
+        of_kinds = [[piece for piece in pieces if piece.kind == kind] for kind in get_args(Kind)]
+        self._turns = [
+            [of_kind[turn :: min(count, len(of_kind))] for turn in range(min(count, len(of_kind)))]
+            for of_kind in of_kinds
+            if of_kind
+        ]
         keys = [[key for key in group if key != "params"] for group in optimizer.param_groups]
         groups = list(zip(optimizer.param_groups, keys, strict=True))
         self._plain = [(group, key) for group, keys in groups for key in keys if _is_plain(group[key])]
@@ -67,8 +84,8 @@ class Turns:
         return self._shape == _shape_of(optimizer)
 
     def at(self, turn: int) -> list[Piece]:
-        """The pieces of a turn; after the last comes the first."""
-        return self._turns[turn % len(self._turns)]
+        """The pieces of a turn: of each kind some; after the last comes the first."""
+        return [piece for turns in self._turns for piece in turns[turn % len(turns)]]
 
     def plain_values(self, optimizer: Any) -> bytes:
         """What the optimizer goes by besides tensors, as text: rates that a schedule changes, counts of steps."""
@@ -116,23 +133,30 @@ def _shape_of(optimizer: Any) -> list[int]:
     return shape
 
 
-def _pieces(optimizer: Any, names: dict[int, str], *, whole: bool) -> Iterator[Piece]:
+def _lies_in_host(optimizer: Any) -> bool:
+    return all(parameter.is_cpu for _, _, parameter in all_weights(optimizer))
+
+
+def _pieces(optimizer: Any, names: dict[int, str], piece_bytes: int | None) -> Iterator[Piece]:
+    """All of them; with no size given, each tensor whole."""
     for group, number, parameter in all_weights(optimizer):
         name = names.get(id(parameter), f"group{group}.{number}")
-        yield from _cut("gradients", parameter, "", name, parameter, whole=whole)
+        yield from _cut("gradients", parameter, "", name, parameter, piece_bytes)
         for key, value in optimizer.state.get(parameter, {}).items():
             if hasattr(value, "element_size"):
-                yield from _cut("optimizer", parameter, str(key), f"{name}.{key}", value, whole=whole)
-        yield from _cut("weights", parameter, "", name, parameter, whole=whole)
+                yield from _cut("optimizer", parameter, str(key), f"{name}.{key}", value, piece_bytes)
+        yield from _cut("weights", parameter, "", name, parameter, piece_bytes)
 
 
-def _cut(kind: Kind, parameter: Any, key: str, name: str, tensor: Any, *, whole: bool) -> Iterator[Piece]:
-    place = ("tensors", kind, name) if whole else (kind,)
+def _cut(
+    kind: Kind, parameter: Any, key: str, name: str, tensor: Any, piece_bytes: int | None
+) -> Iterator[Piece]:
+    place = (kind,) if piece_bytes is not None else ("tensors", kind, name)
     try:
         size = tensor.nbytes
     except (ValueError, RuntimeError):  # a lazy parameter that no data has come to, a tensor of functorch
         size = 0
-    step = size if whole else PIECE_BYTES
-    for offset in range(0, max(size, 1), max(step, 1)):
+    step = max(piece_bytes or size, 1)
+    for offset in range(0, max(size, 1), step):
         length = min(step, size - offset)
         yield Piece(kind, parameter, key, [(offset, length)] if length else [], place)

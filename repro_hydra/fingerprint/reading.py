@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, TypeAlias
 
-from repro_hydra.fingerprint.device import device_digest
+from repro_hydra.fingerprint.device import Part, copy_of, device_digests, words_of
 from repro_hydra.fingerprint.digest import START, NoDigest, mixed, mixed_type, plain, view
 
 Place: TypeAlias = tuple[str, ...]
@@ -19,7 +19,9 @@ class Digests:
     def __init__(self) -> None:
         self.by_place: dict[Place, int] = {}
         self.numbers: list[tuple[Place, Number]] = []
-        self._parts: dict[Place, list[tuple[Any, int, int]]] = {}
+        self._parts: dict[tuple[Place, Any], list[Part]] = {}
+        """By place and device."""
+        self._copies: list[tuple[Place, Any]] = []
 
     def read(self, place: Place, tensor: Any, windows: list[tuple[int, int]] | None = None) -> None:
         """Add the bytes of a tensor.
@@ -43,19 +45,38 @@ class Digests:
             for offset, length in windows:
                 digest = mixed(digest, view(address + offset, length))
         else:
-            self._parts.setdefault(place, []).extend((own, offset, length) for offset, length in windows)
+            parts = self._parts.setdefault((place, own.device), [])
+            parts += [(own, offset, length) for offset, length in windows]
         self.by_place[place] = digest
 
     def add(self, place: Place, data: bytes) -> None:
         """Add bytes of another kind."""
         self.by_place[place] = mixed(self.by_place.get(place, START), data)
 
+    def keep(self) -> None:
+        """Copy what was read on devices until now: it may change before the step is over."""
+        for (place, _), parts in self._parts.items():
+            if parts:
+                self._copies.append((place, copy_of(parts)))
+        self._parts.clear()
+
     def settle(self) -> None:
         """Have each device make its numbers of what was read there until now; nothing waits for it."""
-        for place, parts in self._parts.items():
-            if parts:
-                self.numbers.append((place, device_digest(parts)))
+        groups = [(place, [copied]) for place, copied in self._copies]
+        groups += [(place, words_of(parts)) for (place, _), parts in self._parts.items() if parts]
+        self._copies.clear()
         self._parts.clear()
+        for device in dict.fromkeys(words[0].device for _, words in groups):
+            there = [group for group in groups if group[1][0].device == device]
+            made = device_digests([words for _, words in there])
+            self.numbers += [(place, number) for (place, _), number in zip(there, made, strict=True)]
+
+    def drop(self, place: Place) -> None:
+        """Forget what was read for a place."""
+        self.by_place.pop(place, None)
+        self._parts = {key: parts for key, parts in self._parts.items() if key[0] != place}
+        self._copies = [one for one in self._copies if one[0] != place]
+        self.numbers = [one for one in self.numbers if one[0] != place]
 
     def take(self, other: Digests) -> None:
         """Add all of another's, whose places are not among these."""

@@ -11,7 +11,7 @@ import msgspec
 
 from repro_hydra.record.schema import Part
 
-SCHEME = 1
+SCHEME = 2
 """How the digests are made; those of another scheme tell nothing of these."""
 Stage = Literal["rng", "batch", "loss", "gradient", "optimizer", "weights"]
 _DIGESTS: tuple[tuple[str, Stage], ...] = (

@@ -129,7 +129,10 @@ def _read_torch() -> int | None:
 
 def _read_cuda(chosen: ChosenSeeds) -> int | None:
     torch = sys.modules.get("torch")
-    if torch is None or not is_imported("torch") or not torch.cuda.is_available():
+    if torch is None or not is_imported("torch"):
+        return None
+    # Not `is_available`, which starts the driver: no child that is forked from here could then use a GPU.
+    if torch.cuda.device_count() == 0:
         return None
     if not torch.cuda.is_initialized():
         return chosen.cuda  # queued by torch, applied when CUDA starts; asking would start it

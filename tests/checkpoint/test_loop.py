@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import random
 import re
 import resource
 import threading
+import types
 import warnings
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from omegaconf import OmegaConf
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -326,6 +330,47 @@ def test_large_arrays_that_do_not_change_are_not_written(tmp_path: Path) -> None
         assert (size > 2_000_000) is changes
         assert size < 4_000_000
         float(data[3])  # read after the loop: alive
+
+
+def test_no_batch_outlives_its_step(tmp_path: Path) -> None:
+    """Nor does a frame: pinned memory left in a circle would be let go in a worker that is forked later, and end it."""
+
+    class Batch:
+        pass
+
+    made: list[weakref.ref[Batch]] = []
+    living: list[int] = []
+
+    def batches() -> Iterator[Batch]:
+        for _ in range(3):
+            batch = Batch()
+            made.append(weakref.ref(batch))
+            handed = [batch]
+            del batch
+            yield handed.pop()
+            living.append(sum(reference() is not None for reference in made))
+
+    def train(cfg: Any) -> None:
+        with resumable(directory=tmp_path, every_steps=1) as state:
+            for _ in state.epochs(2):
+                for batch in state.batches(batches()):
+                    assert cfg.lr
+                    del batch
+
+    def frames() -> int:
+        return sum(type(each) is types.FrameType for each in gc.get_objects())
+
+    gc.collect()
+    gc.disable()
+    try:
+        before = frames()
+        train(OmegaConf.create({"lr": 0.1}, flags={"struct": True}))
+        left = frames() - before
+    finally:
+        gc.enable()
+    assert list(tmp_path.glob("*.ckpt"))
+    assert living == [0] * 6
+    assert left <= 0
 
 
 def test_the_signals_are_heard_within_the_loop_only(tmp_path: Path) -> None:

@@ -12,13 +12,23 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from repro_hydra.fingerprint import device
-from repro_hydra.fingerprint.device import device_digest
+from repro_hydra.fingerprint.device import copy_of, device_digests, words_of
 
 NEEDS_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 
 
 def whole(*tensors: Any) -> int:
-    return int(device_digest([(tensor, 0, tensor.nbytes) for tensor in tensors]))
+    parts = [(tensor, 0, tensor.nbytes) for tensor in tensors]
+    alone, copied, (beside, _) = (
+        device_digests(groups)
+        for groups in (
+            [words_of(parts)],
+            [[copy_of(parts)]],
+            [words_of(parts), words_of([(torch.ones(3), 0, 12)])],
+        )
+    )
+    assert int(alone[0]) == int(copied[0]) == int(beside)
+    return int(alone[0])
 
 
 @given(arrays.arrays(np.float32, st.integers(1, 50)), st.data())

@@ -26,7 +26,7 @@ from repro_hydra.fingerprint import feed as feed_module
 from repro_hydra.fingerprint import reading as reading_module
 from repro_hydra.fingerprint import steps as steps_module
 from repro_hydra.fingerprint.log import FingerprintsSoFar
-from repro_hydra.fingerprint.pieces import MOST_PIECES
+from repro_hydra.fingerprint.pieces import IN_HOST
 from repro_hydra.fingerprint.recorder import Fingerprints
 from repro_hydra.imports import LateImports
 
@@ -240,14 +240,14 @@ def test_of_a_large_model_every_byte_has_its_turn(take: Take) -> None:
 
 
 def test_a_step_reads_a_bounded_number_of_pieces(take: Take, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However many tensors there are."""
-    read: list[int] = []
+    """However many tensors there are; and some of each kind."""
+    read: list[list[str]] = []
     original = steps_module.TorchSteps._read_pieces
     monkeypatch.setattr(
         steps_module.TorchSteps,
         "_read_pieces",
         lambda self, optimizer, pieces, taken: (
-            read.append(len(pieces)),
+            read.append([piece.kind for piece in pieces]),
             original(self, optimizer, pieces, taken),
         ),
     )
@@ -261,7 +261,8 @@ def test_a_step_reads_a_bounded_number_of_pieces(take: Take, monkeypatch: pytest
 
     take(training)
     assert len(read) == 3
-    assert max(read) <= MOST_PIECES
+    assert max(map(len, read)) <= IN_HOST.pieces + 2  # the turns of each kind are rounded up
+    assert [set(kinds) for kinds in read] == [{"gradients", "optimizer", "weights"}] * 3
 
 
 def test_closures_several_optimizers_and_their_schedules(take: Take) -> None:

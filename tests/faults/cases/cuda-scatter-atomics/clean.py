@@ -6,8 +6,9 @@ import torch
 
 @hydra.main(version_base=None, config_path="conf", config_name="config")
 def main(cfg):
-    x = torch.rand(10, device="cuda")
-    return float(x.cpu().sum())
+    classes = torch.randint(0, 10, (10**5,), device="cuda")
+    chosen = torch.nn.functional.one_hot(classes, 10).float()
+    return float((torch.rand(10**5, device="cuda") @ chosen).sum())
 
 
 if __name__ == "__main__":
