@@ -107,13 +107,13 @@ def test_a_graph_captured_with_its_optimizer_trains_as_it_does_without_us(
 def test_a_forked_child_can_use_the_gpu(holding: Callable[..., Project]) -> None:
     """As it can without us: before the task does so itself, nothing of ours has touched the device."""
     project = holding(
-        "import torch.multiprocessing as mp",
-        "queue = mp.get_context('fork').SimpleQueue()",
-        "child = mp.get_context('fork').Process(target=lambda: queue.put(float(torch.ones(3, device='cuda').sum())))",
-        "child.start()",
-        "answer = queue.get()",
-        "child.join()",
-        "return answer",
+        "mp = torch.multiprocessing.get_context('fork')",
+        "told = mp.Value('d')",
+        "def child(): told.value = float(torch.ones(3, device='cuda').sum())",
+        "process = mp.Process(target=child)",
+        "process.start()",
+        "process.join()",
+        "return told.value",
     )
     project.run("+repro=strict").ok()
     project.run("-m", "+repro=strict", "seed=1,2").ok()
