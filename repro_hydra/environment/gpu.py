@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from repro_hydra.environment.unknown import Unknown
 from repro_hydra.record.environment import Accelerators, Gpu
@@ -94,13 +95,16 @@ def _from_information(index: int, folder: Path) -> Gpu | None:
 
 
 def describe_accelerators(driver: str | None, unknown: Unknown) -> Accelerators:
-    """CUDA and its libraries as an imported torch names them; none of the questions initialises CUDA."""
-    torch = sys.modules.get("torch")
+    """CUDA and its libraries as an imported torch names them; none of the questions initialises CUDA.
+
+    A task that forks children before it uses a GPU itself could otherwise use none in them.
+    """
+    torch: Any = sys.modules.get("torch")
     version = getattr(torch, "version", None)
     if torch is None or version is None:  # not imported, or only half so far
         return Accelerators(driver=driver)
     cuda = getattr(version, "cuda", None)
-    cudnn = unknown.attempt("accelerators.cudnn", torch.backends.cudnn.version)
+    cudnn = unknown.attempt("accelerators.cudnn", lambda: _cudnn_version(torch))
     nccl = unknown.attempt("accelerators.nccl", torch.cuda.nccl.version) if cuda else None
     return Accelerators(
         driver=driver,
@@ -109,3 +113,9 @@ def describe_accelerators(driver: str | None, unknown: Unknown) -> Accelerators:
         cudnn=None if cudnn is None else str(cudnn),
         nccl=".".join(map(str, nccl)) if isinstance(nccl, tuple) else (str(nccl) if nccl else None),
     )
+
+
+def _cudnn_version(torch: Any) -> int | None:
+    # Not `torch.backends.cudnn.version()`, which looks at each device and so initialises CUDA (seen with torch 2.11).
+    library = getattr(torch._C, "_cudnn", None)
+    return None if library is None else int(library.getVersionInt())

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import msgspec
 import psutil
@@ -272,3 +273,17 @@ def test_variables_are_chosen_as_a_shell_would(patterns: tuple[str, ...]) -> Non
 
     for name in ("A", "AB", "B", "BX", "X_C", "_C", "dze", "x1", "z1", "amidb", "mid", ""):
         assert (name in _names(patterns)) is any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def test_asking_for_the_libraries_of_a_gpu_does_not_start_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stand-in for a CUDA build, whose question for cuDNN's version looks at each device (as torch 2.11's does)."""
+    torch = pytest.importorskip("torch")
+
+    def starts() -> None:
+        pytest.fail("CUDA was initialised")
+
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
+    monkeypatch.setattr(torch.backends.cudnn, "version", starts)
+    monkeypatch.setattr(torch.cuda, "_lazy_init", starts)
+    monkeypatch.setattr(torch._C, "_cudnn", SimpleNamespace(getVersionInt=lambda: 91900), raising=False)
+    assert describe_accelerators("580", Unknown()).cudnn == "91900"
