@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,29 +13,15 @@ from filelock import FileLock
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "doors"))
 
 from doors_project import Project
-from slurm_cluster import Cluster, home
+from slurm_cluster import Cluster, home, why_not
 
 pytestmark = pytest.mark.slurm
-
-
-def _why_not() -> str | None:
-    if shutil.which("sbatch") is None:
-        return "Slurm is not installed here (scripts/slurm_laptop.sh packages)"
-    try:
-        ping = subprocess.run(["scontrol", "ping"], capture_output=True, text=True, timeout=30)
-    except subprocess.TimeoutExpired:
-        return "Slurm's controller does not answer"
-    if ping.returncode != 0 or "UP" not in ping.stdout:
-        return "no Slurm is up: sudo scripts/slurm_laptop.sh up; . /tmp/repro-hydra-slurm/env.sh"
-    if "SLURM_CONF" not in os.environ or not (home() / "munge").is_dir():
-        return "this Slurm is not that of scripts/slurm_laptop.sh: nodes are killed here"
-    return None
 
 
 @pytest.fixture
 def cluster() -> Iterator[Cluster]:
     """The cluster, for one test at a time: nodes are killed here."""
-    reason = _why_not()
+    reason = why_not()
     if reason is not None:
         pytest.skip(reason)
     with FileLock(home() / "tests.lock", timeout=900):

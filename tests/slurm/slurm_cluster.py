@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
+import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
+import pytest
 from doors_project import is_gone, wait_until
 
 SCRIPT = Path(__file__).resolve().parent.parent.parent / "scripts" / "slurm_laptop.sh"
@@ -18,6 +22,37 @@ TIMES = {"hydra.launcher.timeout_min": "60", "hydra.launcher.max_num_timeout": "
 def home() -> Path:
     """Where the cluster that this process speaks to keeps its files."""
     return Path(os.environ["SLURM_CONF"]).parent.parent
+
+
+def why_not() -> str | None:
+    """Why no test can run on a cluster here; None where they can."""
+    if shutil.which("sbatch") is None:
+        return "Slurm is not installed here (scripts/slurm_laptop.sh packages)"
+    try:
+        ping = subprocess.run(["scontrol", "ping"], capture_output=True, text=True, timeout=30)
+    except subprocess.TimeoutExpired:
+        return "Slurm's controller does not answer"
+    if ping.returncode != 0 or "UP" not in ping.stdout:
+        return "no Slurm is up: sudo scripts/slurm_laptop.sh up; . /tmp/repro-hydra-slurm/env.sh"
+    if "SLURM_CONF" not in os.environ or not (home() / "munge").is_dir():
+        return "this Slurm is not that of scripts/slurm_laptop.sh: nodes are killed here"
+    return None
+
+
+@contextlib.contextmanager
+def another_cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
+    """One more beside the one that is up, for this process alone."""
+    configuration = Path(os.environ["SLURM_CONF"]).read_text()
+    port = int(re.search(r"^SlurmctldPort=(\d+)", configuration, re.MULTILINE)[1])  # type: ignore[index]
+    place = Path(f"{home()}-another")
+    variables = os.environ | {"SLURM_LAPTOP_HOME": str(place), "SLURM_LAPTOP_PORT": str(port + 400)}
+    try:
+        subprocess.run([str(SCRIPT), "up"], env=variables, check=True, capture_output=True, timeout=180)
+        with monkeypatch.context() as patch:
+            patch.setenv("SLURM_CONF", str(place / "etc" / "slurm.conf"))
+            yield Cluster()
+    finally:
+        subprocess.run([str(SCRIPT), "down", "--purge"], env=variables, capture_output=True, timeout=120)
 
 
 class Cluster:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from random import Random
 
 import pytest
 from disturbances import CONFIG, KINDS, SCRIPT, STEPS, Disturbed, Round, end_state, undisturbed
 from doors_project import Project, load
-from slurm_cluster import Cluster
+from slurm_cluster import Cluster, another_cluster, why_not
 
 pytestmark = pytest.mark.slurm
 
@@ -32,19 +33,22 @@ def check(project: Project, found: Disturbed, name: str, seeds: range) -> None:
     assert [job["status"] for job in load(project.top / name, "sweep")["jobs"]] == ["completed"] * len(seeds)
 
 
-def test_disturbed(project: Project, cluster: Cluster) -> None:
-    """One sweep, each job struck in its own way: those that Slurm is quick to notice."""
-    kinds = ["usr2", "preempted", "scancel", "node's daemons die"]
-    seeds = range(len(kinds))
-    project.holding(SCRIPT, CONFIG)
-    found = Round(project, cluster, kinds, Random(20), "disturbed").run(seeds)
-    check(project, found, "disturbed", seeds)
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
+    """A cluster of its own: nodes are struck for minutes, and other tests go on with theirs meanwhile."""
+    reason = why_not()
+    if reason is not None:
+        pytest.skip(reason)
+    with another_cluster(monkeypatch) as found:
+        yield found
+        found.cancel_all()
 
 
-@pytest.mark.soak
+@pytest.mark.long
 @pytest.mark.timeout(0)  # as long as it takes: each wait within has its own limit
 @pytest.mark.parametrize(
-    "rounds", [pytest.param(5, id="thirty_times"), pytest.param(50, id="three_hundred_times")]
+    "rounds",
+    [pytest.param(5, id="thirty_times"), pytest.param(50, id="three_hundred_times", marks=pytest.mark.soak)],
 )
 def test_disturbed_many_times(project: Project, cluster: Cluster, rounds: int) -> None:
     """Sweeps of six jobs, each struck in another way at a random step. The 300 begin with the 30."""
