@@ -45,7 +45,8 @@ kept, the cause is named with its line, and `upheld` is `no`; **found by check**
 
 *Plain Hydra* and *standard* say what was seen without strict: whether two runs differ, and whether anybody named a
 cause. Equal is no acquittal: the two were made as `check` makes them, or with what the case changes in between, and
-what was equal here may differ on another machine, with another seed, or after the code or the data has changed.
+what was equal here may differ on another machine, with another seed, or after the code or the data has changed. Plain
+Hydra sets no seed: where a script draws without one (the three for a GPU do), that alone makes two of its runs differ.
 """
 
 

@@ -6,6 +6,7 @@ import torch
 
 @hydra.main(version_base=None, config_path="conf", config_name="config")
 def main(cfg):
+    torch.manual_seed(cfg.seed)
     index = torch.randint(0, 10, (200_000,))
     values = torch.rand(200_000)
     out = torch.zeros(10)
