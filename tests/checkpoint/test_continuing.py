@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -97,10 +98,8 @@ class Script:
         return dict(json.loads((self.record / "run.json").read_text()))
 
 
-@pytest.fixture(scope="module")
-def script(tmp_path_factory: pytest.TempPathFactory) -> Script:
-    """Killed already, in its first attempt."""
-    folder = tmp_path_factory.mktemp("script")
+def killed(folder: Path) -> Script:
+    """In its first attempt."""
     (folder / "home").mkdir()
     made = Script(folder / "project", folder / "home")
     assert made.start().returncode == -9  # nothing was there to go on with: a new run
@@ -108,9 +107,27 @@ def script(tmp_path_factory: pytest.TempPathFactory) -> Script:
     return made
 
 
-@pytest.mark.xdist_group("script")
-def test_another_config_or_other_code_is_refused(script: Script) -> None:
+@dataclass(frozen=True)
+class GoneOn:
+    """A run that was killed, and then ran to its end."""
+
+    script: Script
+    before: dict[str, Any]
+    done: subprocess.CompletedProcess[str]
+
+
+@pytest.fixture(scope="module")
+def gone_on(tmp_path_factory: pytest.TempPathFactory) -> GoneOn:
+    script = killed(tmp_path_factory.mktemp("script"))
+    before = script.run()
+    (script.run_dir / "sub").mkdir()
+    (script.run_dir / "sub" / "file").touch()
+    return GoneOn(script, before, script.start())
+
+
+def test_another_config_or_other_code_is_refused(tmp_path: Path) -> None:
     """By name, in any mode; the record of the attempt before is not touched."""
+    script = killed(tmp_path)
     before = (script.record / "run.json").read_bytes()
     other = script.start("factor=3")
     assert other.returncode == 1
@@ -128,13 +145,9 @@ def test_another_config_or_other_code_is_refused(script: Script) -> None:
     assert (script.run_dir / "partial.bin").exists()
 
 
-@pytest.mark.xdist_group("script")
-def test_without_a_checkpoint_it_starts_from_the_top_with_a_clean_directory(script: Script) -> None:
+def test_without_a_checkpoint_it_starts_from_the_top_with_a_clean_directory(gone_on: GoneOn) -> None:
     """The same run; what the attempt before left lies aside, and nothing of it is in metrics, files or manifest."""
-    before = script.run()
-    (script.run_dir / "sub").mkdir()
-    (script.run_dir / "sub" / "file").touch()
-    done = script.start()
+    script, before, done = gone_on.script, gone_on.before, gone_on.done
     assert done.returncode == 0, done.stderr
     assert "goes on from the top" in done.stderr
     run = script.run()
@@ -159,9 +172,9 @@ def test_without_a_checkpoint_it_starts_from_the_top_with_a_clean_directory(scri
     assert run["duration_s"] > 0
 
 
-@pytest.mark.xdist_group("script")
-def test_a_run_that_has_completed_is_not_run_again(script: Script) -> None:
+def test_a_run_that_has_completed_is_not_run_again(gone_on: GoneOn) -> None:
     """Slurm starts a job again that ended within its grace time: its result stands."""
+    script = gone_on.script
     before = {path: path.read_bytes() for path in sorted(script.record.rglob("*")) if path.is_file()}
     assert json.loads((script.record / "result.json").read_text()) == {"objective": 6}
     done = script.start()
@@ -170,8 +183,8 @@ def test_a_run_that_has_completed_is_not_run_again(script: Script) -> None:
     assert {path: path.read_bytes() for path in sorted(script.record.rglob("*")) if path.is_file()} == before
 
 
-@pytest.mark.xdist_group("script")
-def test_a_taken_directory_says_how_to_go_on(script: Script) -> None:
+def test_a_taken_directory_says_how_to_go_on(gone_on: GoneOn) -> None:
+    script = gone_on.script
     done = subprocess.run(
         ["repro-hydra", "run", "--", "python", "train.py", "+repro=strict", "hydra.run.dir=outputs/mine"],
         cwd=script.top, env=script.environment, capture_output=True, text=True, timeout=LIMIT_S,
