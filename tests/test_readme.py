@@ -131,7 +131,6 @@ def test_the_readme_shows_commands() -> None:
 
 
 @pytest.mark.timeout(1200)  # all commands of the README, one after the other
-@pytest.mark.xdist_group("readme")
 def test_each_command_runs_and_prints_what_the_readme_shows(reader: Reader) -> None:
     """Each line shown stands in the real output, in that order, but for numbers, dates and ids."""
     for shown in shown_commands((ROOT / "README.md").read_text()):

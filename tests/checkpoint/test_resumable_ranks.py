@@ -21,8 +21,6 @@ from repro_hydra.checkpoint.rank_sets import RankShelf
 from repro_hydra.checkpoint.ranks import Together, sums_in_another_order
 from repro_hydra.session.resume_ranks import one_at_a_time
 
-pytestmark = pytest.mark.xdist_group("ranks")
-
 
 @pytest.fixture(scope="module")
 def ranks(tmp_path_factory: pytest.TempPathFactory) -> Ranks:

@@ -13,7 +13,6 @@ Undisturbed = Callable[[int], Left]
 SIGNALS = {"SIGKILL": -9, "SIGTERM": 143, "SIGUSR1": 138, "SIGUSR2": 140}
 
 
-@pytest.mark.xdist_group("laboratory")
 @pytest.mark.parametrize(
     ("workers", "strikes"),
     [
@@ -43,7 +42,6 @@ def test_a_run_that_was_struck_ends_with_the_same_bits(
 
 
 @pytest.mark.soak
-@pytest.mark.xdist_group("laboratory")
 @pytest.mark.parametrize("seed", range(20))
 def test_any_strike_at_any_step(laboratory: Laboratory, undisturbed: Undisturbed, seed: int) -> None:
     """Three strikes of any kind at any steps, in between any checkpoints, with none or two workers."""
