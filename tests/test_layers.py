@@ -14,7 +14,7 @@ PACKAGE = Path(repro_hydra.__file__).parent
 ROOMS = (
     {"cli", "report", "doctor", "check"},  # people
     {"launcher", "callback"},  # Hydra's two doors
-    {"reproduce", "sweep", "crate", "prune", "repeats"},  # what is done with records
+    {"reproduce", "explain", "sweep", "crate", "prune", "repeats"},  # what is done with records
     {"session"},  # a job's life
     {
         "seed", "determinism", "code", "environment", "data", "tracking", "checkpoint", "fingerprint", "inputs",

@@ -16,10 +16,10 @@ from repro_hydra.check.conditions import (
     all_varied_but,
     released,
 )
-from repro_hydra.check.document import CheckCause
 from repro_hydra.check.outcome import Outcome
 from repro_hydra.check.pairs import compare_pair
 from repro_hydra.check.suspects import lines_of
+from repro_hydra.record.reproduction import PlacedCause
 from repro_hydra.sites import shorten
 
 _MOST_LINES = 5
@@ -48,14 +48,14 @@ class Search:
     """Conditions that cannot be varied here."""
     outcomes: list[Outcome] = field(default_factory=list)
 
-    def find(self, varied: Sequence[Outcome], changed: Sequence[str]) -> list[CheckCause]:
+    def find(self, varied: Sequence[Outcome], changed: Sequence[str]) -> list[PlacedCause]:
         """The causes of what differs between the `varied` runs, the likeliest first."""
         causes = self._by_holding(varied)
         causes += _by_findings(varied)
         if changed:
             shown = ", ".join(changed[:3]) + (f" and {len(changed) - 3} more" if len(changed) > 3 else "")
             causes.append(
-                CheckCause(
+                PlacedCause(
                     area="files",
                     detail=f"a run changes files in the project that the next one finds: {shown}. Write into the "
                     "run's own directory",
@@ -66,7 +66,7 @@ class Search:
             causes.append(_unexplained(varied, looked=bool(self.outcomes)))
         return _each_once(causes)
 
-    def _by_holding(self, varied: Sequence[Outcome]) -> list[CheckCause]:
+    def _by_holding(self, varied: Sequence[Outcome]) -> list[PlacedCause]:
         if self.most < 2:
             return []
         held = self._made("held-1", HELD)
@@ -109,7 +109,7 @@ class Search:
         ]
         return sorted(left, key=lambda name: name not in noted)
 
-    def _by_chance(self, varied: Sequence[Outcome]) -> list[CheckCause]:
+    def _by_chance(self, varied: Sequence[Outcome]) -> list[PlacedCause]:
         """Not even two runs with everything held are equal: threads race, or something is read that changes."""
         if _notes(varied, "pool timing") or _notes(varied, "pool"):
             return self._told("pool timing", varied)
@@ -121,9 +121,9 @@ class Search:
             "fixed order, or something outside is read. Run with +repro=strict, which uses deterministic kernels "
             "and one thread"
         )
-        return [CheckCause(area="determinism", detail=detail)]
+        return [PlacedCause(area="determinism", detail=detail)]
 
-    def _told(self, name: Name, varied: Sequence[Outcome]) -> list[CheckCause]:
+    def _told(self, name: Name, varied: Sequence[Outcome]) -> list[PlacedCause]:
         explanation = EXPLANATIONS[name]
         lines = [(note.file, note.line) for note in _notes(varied, name)]
         if not lines and name == "pool timing":
@@ -165,9 +165,9 @@ class _Place:
     line: int
 
 
-def _cause(explanation: Explanation, file: str | None, line: int | None) -> CheckCause:
+def _cause(explanation: Explanation, file: str | None, line: int | None) -> PlacedCause:
     where = "" if file is None else f" at {file}:{line}"
-    return CheckCause(
+    return PlacedCause(
         area=explanation.area,
         detail=f"{explanation.detail}{where}. {explanation.advice}",
         file=file,
@@ -175,10 +175,10 @@ def _cause(explanation: Explanation, file: str | None, line: int | None) -> Chec
     )
 
 
-def _by_findings(outcomes: Sequence[Outcome]) -> list[CheckCause]:
+def _by_findings(outcomes: Sequence[Outcome]) -> list[PlacedCause]:
     """What the runs' own sessions found."""
     return [
-        CheckCause(
+        PlacedCause(
             area="determinism",
             detail=f"[{finding.id}] {finding.message}",
             file=finding.file,
@@ -191,26 +191,26 @@ def _by_findings(outcomes: Sequence[Outcome]) -> list[CheckCause]:
     ]
 
 
-def _unexplained(outcomes: Sequence[Outcome], *, looked: bool) -> CheckCause:
+def _unexplained(outcomes: Sequence[Outcome], *, looked: bool) -> PlacedCause:
     if not looked:
-        return CheckCause(
+        return PlacedCause(
             area="determinism", detail="not looked for: leave --extra-runs out, and the cause is searched"
         )
     if not outcomes[0].signed_in:
-        return CheckCause(
+        return PlacedCause(
             area="environment",
             detail="no process of the command took part in the check (python -I or -E, or an interpreter without "
             "repro_hydra), so that only its environment was varied",
         )
-    return CheckCause(
+    return PlacedCause(
         area="determinism",
         detail="it differs now and then: every run that was made to find the cause came out the same. Check again "
         "with more runs: --runs 10",
     )
 
 
-def _each_once(causes: Sequence[CheckCause]) -> list[CheckCause]:
-    seen: dict[tuple[str, str | None, int | None], CheckCause] = {}
+def _each_once(causes: Sequence[PlacedCause]) -> list[PlacedCause]:
+    seen: dict[tuple[str, str | None, int | None], PlacedCause] = {}
     for cause in causes:
         key = (cause.area if cause.file else cause.detail, cause.file, cause.line)
         seen.setdefault(key, cause)

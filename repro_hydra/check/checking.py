@@ -10,7 +10,7 @@ from pathlib import Path
 
 from repro_hydra.check.causes import Search
 from repro_hydra.check.conditions import Conditions, varied
-from repro_hydra.check.document import Check, CheckCause, CheckedRun
+from repro_hydra.check.document import Check, CheckedRun
 from repro_hydra.check.outcome import Outcome, builtins
 from repro_hydra.check.pairs import compare_all, first_divergence, spread
 from repro_hydra.check.places import (
@@ -22,7 +22,7 @@ from repro_hydra.check.places import (
     states,
 )
 from repro_hydra.check.process import Workplace, run_once
-from repro_hydra.record.reproduction import Compared
+from repro_hydra.record.reproduction import Compared, PlacedCause
 
 MOST_EXTRA_RUNS = 12
 _TAIL = 400
@@ -103,13 +103,13 @@ def _check(asked: Asked, scratch: Path) -> Check:
         not_varied["everything inside the interpreter"] = (
             "no process of the command took part: python -I or -E, or an interpreter without repro_hydra"
         )
-    causes: list[CheckCause] = []
+    causes: list[PlacedCause] = []
     search = Search(
         run=run, most=asked.extra_runs, cwd=asked.cwd, ignore=asked.ignore, skipped=list(not_varied)
     )
     if compared.total == 0 and equal:
         causes = [
-            CheckCause(
+            PlacedCause(
                 area="metrics",
                 detail="there was nothing to compare: no metric, no file and nothing printed. Return a metric from "
                 "the task, or write a file",
@@ -152,9 +152,9 @@ def _failed(outcome: Outcome, scratch: Path) -> Check:
         headline=f"the command fails (status {outcome.status}), so there is nothing to compare",
         runs=1,
         causes=[
-            CheckCause(area="metrics", detail=f"the first run ended with status {outcome.status}: {said}"),
+            PlacedCause(area="metrics", detail=f"the first run ended with status {outcome.status}: {said}"),
             *(
-                CheckCause(
+                PlacedCause(
                     area="determinism",
                     detail=f"[{finding.id}] {finding.message}",
                     file=finding.file,

@@ -3,17 +3,8 @@
 # ruff: noqa: RUF012 (msgspec gives each struct its own copy of an empty list or dict)
 from __future__ import annotations
 
-from repro_hydra.record.reproduction import Compared
+from repro_hydra.record.reproduction import Compared, PlacedCause
 from repro_hydra.record.schema import JSON, Part
-
-
-class CheckCause(Part, frozen=True, kw_only=True):
-    """Why runs differ; `file` and `line` of the user's code where they can be told."""
-
-    area: str
-    detail: str
-    file: str | None = None
-    line: int | None = None
 
 
 class Divergence(Part, frozen=True, kw_only=True):
@@ -71,7 +62,7 @@ class Check(Part, frozen=True, kw_only=True):
     """How many were compared."""
     pairs: list[Pair] = []
     first_divergence: Divergence | None = None
-    causes: list[CheckCause] = []
+    causes: list[PlacedCause] = []
     """The likeliest first."""
     spread: list[Spread] = []
     details: list[CheckedRun] = []

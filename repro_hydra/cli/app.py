@@ -20,6 +20,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "doctor": looking.doctor_command,
     "verify": records.verify_command,
     "compare": records.compare_command,
+    "explain": records.explain_command,
     "reproduce": records.reproduce_command,
     "prune": records.prune_command,
     "export": records.export_command,

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 from repro_hydra.cli.errors import UserError
-from repro_hydra.cli.output import default_roots, print_json, shorten_home
-from repro_hydra.record.find import resolve
+from repro_hydra.cli.output import print_json, run_called, shorten_home
 from repro_hydra.record.reproduction import CodeDiff, Comparison
 from repro_hydra.reproduce.differences import AREAS, compare_runs
 from repro_hydra.reproduce.original import read_original
@@ -43,14 +41,7 @@ def run(references: list[str], *, only: list[str], json: bool) -> None:
         raise UserError(f"--only: expected one of {', '.join(AREAS)}, found {', '.join(unknown)}")
     if len(references) < 2:
         raise UserError("expected two runs or more, found one")
-    originals = []
-    for reference in references:
-        located = resolve(reference, default_roots())
-        if located.kind != "run":
-            raise UserError(
-                f"{reference}: expected a run, found a sweep. Its jobs: repro-hydra list {located.dir}"
-            )
-        originals.append(read_original(Path(located.dir)))
+    originals = [read_original(run_called(reference)) for reference in references]
     comparison = compare_runs(originals, only)
     if json:
         print_json(comparison)

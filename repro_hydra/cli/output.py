@@ -56,6 +56,24 @@ def folders(given: Sequence[Path]) -> list[Path]:
     return found
 
 
+def run_called(reference: str) -> Path:
+    """The directory of the run that somebody named.
+
+    Raises
+    ------
+    UserError
+        It is a sweep, or damaged.
+    UnresolvedReference
+        There is none.
+    """
+    located = resolve(reference, default_roots())
+    if located.kind == "sweep":
+        raise UserError(
+            f"{reference}: expected a run, found a sweep. Its jobs: repro-hydra list {located.dir}"
+        )
+    return Path(located.dir)
+
+
 def now() -> datetime:
     return datetime.now(timezone.utc)
 

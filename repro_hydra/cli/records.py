@@ -63,6 +63,17 @@ def compare_command(
         compare.run(runs, only=only or [], json=json)
 
 
+def explain_command(
+    runs: Annotated[list[str], typer.Argument(metavar="A B", help="Two run directories, or run ids.")],
+    json: Json = False,
+) -> None:
+    """Explain why two runs differ: the first step, stage and tensor that differ, then the likely cause."""
+    from repro_hydra.cli import explain
+
+    with told_plainly("explain"):
+        explain.run(runs, json=json)
+
+
 def export_command(
     run: Annotated[str, typer.Argument(metavar="RUN|SWEEP", help="A run or sweep directory, or an id.")],
     output: Annotated[

@@ -1,5 +1,6 @@
 """``fingerprints.jsonl`` as typed values: the lines, and where two runs first part."""
 
+# ruff: noqa: RUF012 (msgspec gives each struct its own copy of an empty list or dict)
 from __future__ import annotations
 
 import contextlib
@@ -63,6 +64,10 @@ class FirstDifference(Part, frozen=True, kw_only=True):
     a: str | None = None
     b: str | None = None
     """The digests; None for what is not there."""
+    equal: list[str] = []
+    """Of the same line, the keys whose digests are equal,"""
+    differ: list[str] = []
+    """and those whose digests are not: what came after the first mostly follows from it."""
     detail: str
     """In words."""
 
@@ -168,6 +173,7 @@ def _difference(one: FingerprintLine, other: FingerprintLine) -> FirstDifference
             b=other.digest,
             detail=f"{one}: another value",
         )
+    alike, unlike = _keys(one, other)
     rng, rng_of_other = one.rng or {}, other.rng or {}
     for library in {**rng, **rng_of_other}:
         if rng.get(library) != rng_of_other.get(library):
@@ -177,6 +183,8 @@ def _difference(one: FingerprintLine, other: FingerprintLine) -> FirstDifference
                 tensor=library,
                 a=rng.get(library),
                 b=rng_of_other.get(library),
+                equal=alike,
+                differ=unlike,
                 detail=f"{one}: {_plain(library)}'s generator has another state at its end",
             )
     equal: list[str] = []
@@ -195,9 +203,22 @@ def _difference(one: FingerprintLine, other: FingerprintLine) -> FirstDifference
             tensor=tensor,
             a=before,
             b=after,
+            equal=alike,
+            differ=unlike,
             detail=f"{one}: other {_WORDS[key]}{where}{those}",
         )
     return FirstDifference(step=one.step, stage=None, detail=f"{one}: another line")
+
+
+def _keys(one: FingerprintLine, other: FingerprintLine) -> tuple[list[str], list[str]]:
+    """Of two lines of one step, the keys that are equal and those that are not, of those that both have."""
+    alike: list[str] = []
+    unlike: list[str] = []
+    for key in ("rng", *(key for key, _ in _DIGESTS)):
+        before, after = getattr(one, key), getattr(other, key)
+        if before is not None and after is not None:
+            (alike if before == after else unlike).append(key)
+    return alike, unlike
 
 
 def _plain(name: str) -> str:

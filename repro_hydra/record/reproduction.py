@@ -80,6 +80,15 @@ class Cause(Part, frozen=True, kw_only=True):
     detail: str
 
 
+class PlacedCause(Part, frozen=True, kw_only=True):
+    """Why runs differ; `file` and `line` of the user's code where they can be told."""
+
+    area: str
+    detail: str
+    file: str | None = None
+    line: int | None = None
+
+
 class MetricRow(Part, frozen=True, kw_only=True):
     """One metric of two runs. Numbers that JSON lacks stand by name."""
 

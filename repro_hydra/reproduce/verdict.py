@@ -87,7 +87,7 @@ def judge_reproduction(
         causes += [Cause(area="metrics", detail=f"{name}: only the reproduction has it") for name in only_new]
     return Reproduction(
         verdict=verdict,
-        headline=f"{verdict}: {_amount(compared)}{note}{_not_compared(prints)}",
+        headline=f"{verdict}: {amount(compared)}{note}{_not_compared(prints)}",
         run=str(original.dir),
         run_id=original.run.run_id,
         reproduction=str(reproduced.dir),
@@ -236,7 +236,8 @@ def _not_compared(prints: FingerprintsCompared) -> str:
     return "" if prints.why_not is None else f"; fingerprints were not compared ({prints.why_not:.200})"
 
 
-def _amount(compared: Compared) -> str:
+def amount(compared: Compared) -> str:
+    """How much was compared, in words; nothing of nothing."""
     parts = [
         _count(compared.metrics, "metric"),
         _count(compared.logged_values, "logged value"),

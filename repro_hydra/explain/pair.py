@@ -1,0 +1,87 @@
+"""`explain A B`: why two recorded runs differ."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from repro_hydra.explain.causes import causes_of
+from repro_hydra.explain.document import Explanation
+from repro_hydra.explain.parting import Parting, largest_of, parting_of
+from repro_hydra.record.reproduction import PlacedCause
+from repro_hydra.reproduce.differences import circumstances
+from repro_hydra.reproduce.original import Original
+from repro_hydra.reproduce.verdict import amount
+
+_NOTHING = (
+    "neither run left anything that could differ. Return a metric from the task, write a file, or take fingerprints: "
+    "+repro/fingerprint=steps"
+)
+
+
+def explain_pair(a: Original, b: Original, environ: Mapping[str, str]) -> Explanation:
+    """Where the runs part, and the likely causes.
+
+    Parameters
+    ----------
+    environ : mapping
+        Of the git that is asked for the code's diff.
+    """
+    parting = parting_of(a, b)
+    if parting.equal and parting.compared.total == 0:
+        return Explanation(
+            equal=False,
+            headline="nothing to compare: no metric, no file, no fingerprint",
+            a=str(a.dir),
+            b=str(b.dir),
+            causes=[PlacedCause(area="metrics", detail=_NOTHING)],
+            why_not=parting.prints.why_not,
+        )
+    if parting.equal:
+        return Explanation(
+            equal=True,
+            headline=_equal_headline(a, b, parting),
+            a=str(a.dir),
+            b=str(b.dir),
+            compared=parting.compared,
+            why_not=parting.prints.why_not,
+        )
+    first, values = parting.first, parting.values
+    seeds = [item for item in circumstances(a, b) if item.area == "seed"]
+    stage, tensor, detail = parting.stage, None, parting.detail()
+    step = None
+    if first is not None:
+        step, tensor = first.step, first.tensor
+    elif values is not None:
+        step, tensor = values.step, values.name
+    if seeds:
+        stage = "seed"
+        detail = f"{seeds[0].key}: {seeds[0].a} and {seeds[0].b}; then {detail}"
+    return Explanation(
+        equal=False,
+        headline=f"they differ{'' if stage is None else f' in {stage}'}"
+        f"{'' if step is None else f' at step {step}'}: {amount(parting.compared)}",
+        a=str(a.dir),
+        b=str(b.dir),
+        step=step,
+        stage=stage,
+        tensor=tensor,
+        detail=detail,
+        max_abs_diff=largest_of(values),
+        max_abs_diff_of=None if values is None or values.largest is None else _name_of(parting),
+        causes=causes_of(a, b, parting, environ),
+        compared=parting.compared,
+        why_not=parting.prints.why_not,
+    )
+
+
+def _name_of(parting: Parting) -> str:
+    values = parting.values
+    assert values is not None
+    where = "result" if values.step is None else f"step {values.step}"
+    return f"metrics, {where}, first {values.name}"
+
+
+def _equal_headline(a: Original, b: Original, parting: Parting) -> str:
+    if a.dir == b.dir:
+        return "equal: it is one and the same run"
+    return f"equal: {amount(parting.compared)}"

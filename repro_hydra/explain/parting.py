@@ -1,0 +1,175 @@
+"""Where two runs part, from their records alone: fingerprints, then logged metrics, results, files and the end."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import get_args
+
+from repro_hydra.explain.document import Stage
+from repro_hydra.record.fingerprint import FingerprintsCompared, FirstDifference
+from repro_hydra.record.reproduction import Compared
+from repro_hydra.record.schema import JSON
+from repro_hydra.record.values import from_json_number, to_json
+from repro_hydra.reproduce.fingerprints import compared_fingerprints
+from repro_hydra.reproduce.original import Original
+from repro_hydra.reproduce.outputs import compare_outputs
+from repro_hydra.reproduce.results import Tolerance, differing_logged, equal_bits
+
+_BITS = Tolerance(0.0, 0.0)
+_ENDED = ("completed", "failed")
+_PLURALS = {"gradients": "gradient", "losses": "loss", "batches": "batch", "weight": "weights"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Values:
+    """The first values that are recorded, and not equal."""
+
+    step: JSON
+    name: str
+    detail: str
+    largest: float | None
+    """The largest absolute difference of those at that place; None where they are no numbers."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parting:
+    """All that differs between what two runs did."""
+
+    prints: FingerprintsCompared
+    logged: Values | None
+    """The first line of ``metrics.jsonl`` that differs."""
+    result: Values | None
+    files: list[str] = field(default_factory=list)
+    ends: str | None = None
+    """How the runs ended, where they did not end alike."""
+    compared: Compared
+
+    @property
+    def equal(self) -> bool:
+        return (
+            self.prints.first is None
+            and self.logged is None
+            and self.result is None
+            and not self.files
+            and self.ends is None
+        )
+
+    @property
+    def values(self) -> Values | None:
+        """The earliest numbers that differ."""
+        return self.logged or self.result
+
+    @property
+    def first(self) -> FirstDifference | None:
+        """The first fingerprint that differs."""
+        return self.prints.first
+
+    @property
+    def stage(self) -> Stage | None:
+        """Of what differs first; a seed is no part of what a run did, and not looked at here."""
+        if self.first is not None:
+            return self.first.stage or _stage_called(self.first.tensor)
+        return "metrics" if self.values is not None else None
+
+    @property
+    def only_initial(self) -> bool:
+        """Whether already the weights before the first step differ, and no generator does."""
+        return self.first is not None and "initial_weights" in self.first.differ and self.stage == "weights"
+
+    def detail(self) -> str:
+        if self.first is not None:
+            before = "; the weights before the first step differ too"
+            also = before if "initial_weights" in self.first.differ and not self.only_initial else ""
+            return f"{self.first.detail}{also}"
+        if self.values is not None:
+            return self.values.detail
+        return self.ends or (self.files[0] if self.files else "")
+
+
+def parting_of(a: Original, b: Original) -> Parting:
+    """Hold against each other what two runs did."""
+    unfinished = any(run.status not in _ENDED for run in (a.run, b.run))
+    prints = compared_fingerprints(a, b, unfinished=unfinished)
+    shorter, longer = sorted((a.logged, b.logged), key=len) if unfinished else (a.logged, b.logged)
+    logged_values, _ = differing_logged(shorter, longer, lambda _name: _BITS, unfinished=unfinished)
+    outputs = compare_outputs(a, b, (), _BITS, unfinished=unfinished)
+    one, other = a.result or {}, b.result or {}
+    return Parting(
+        prints=prints,
+        logged=next(_lines(a.logged, b.logged, unfinished=unfinished), None),
+        result=None if unfinished else _values(one, other, None, "result"),
+        files=outputs.details,
+        ends=_ends(a, b),
+        compared=Compared(
+            metrics=len({*one, *other}),
+            files=outputs.files,
+            tensors=outputs.tensors,
+            fingerprint_steps=prints.steps,
+            logged_values=logged_values,
+            errors=int(a.run.status == "failed"),
+        ),
+    )
+
+
+def _lines(
+    a: Sequence[Mapping[str, JSON]], b: Sequence[Mapping[str, JSON]], *, unfinished: bool
+) -> Iterator[Values]:
+    """The lines of ``metrics.jsonl`` that differ."""
+    length = min(len(a), len(b)) if unfinished else max(len(a), len(b))
+    for number in range(length):
+        one = a[number] if number < len(a) else {}
+        other = b[number] if number < len(b) else {}
+        step = one.get("step", other.get("step"))
+        found = _values(
+            {name: value for name, value in one.items() if name != "time"},
+            {name: value for name, value in other.items() if name != "time"},
+            step,
+            f"step {step}",
+        )
+        if found is not None:
+            yield found
+
+
+def _values(one: Mapping[str, JSON], other: Mapping[str, JSON], step: JSON, where: str) -> Values | None:
+    """The first of several values that differs, with the largest difference among them."""
+    first: str | None = None
+    largest: float | None = None
+    for name in dict.fromkeys([*one, *other]):
+        if name in one and name in other and equal_bits(one[name], other[name]):
+            continue
+        first = name if first is None else first
+        before, after = from_json_number(one.get(name)), from_json_number(other.get(name))
+        if before is not None and after is not None and name != "step":
+            difference = abs(before - after)
+            if largest is None or math.isnan(difference) or difference > largest:
+                largest = difference
+    if first is None:
+        return None
+    told = f"{one.get(first, '(absent)')!s:.100} and {other.get(first, '(absent)')!s:.100}"
+    return Values(step=step, name=first, detail=f"{where}: {first}: {told}", largest=largest)
+
+
+def largest_of(values: Values | None) -> JSON:
+    """As a record has it."""
+    return None if values is None or values.largest is None else to_json(values.largest)
+
+
+def _stage_called(name: str | None) -> Stage | None:
+    """The stage that a program's own value is called by: ``repro_hydra.fingerprint("weights", w)``."""
+    word = (name or "").lower()
+    word = _PLURALS.get(word, word)
+    return next((stage for stage in get_args(Stage) if stage == word), None)
+
+
+def _ends(a: Original, b: Original) -> str | None:
+    one, other = _end(a), _end(b)
+    return None if one == other else f"the first {one}, the second {other}"
+
+
+def _end(original: Original) -> str:
+    run = original.run
+    if run.status != "failed" or run.error is None:
+        return run.status
+    return f"failed ({run.error.type}: {run.error.message:.200})"

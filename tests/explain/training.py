@@ -1,0 +1,58 @@
+"""The training that the tests explain: each way to be unsteady is a value of `what`, in a line of its own."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from laboratory import Laboratory
+
+SCRIPT = """\
+import random
+import time
+
+import hydra
+import numpy as np
+import repro_hydra
+import torch
+
+
+@hydra.main(version_base=None, config_path="conf", config_name="config")
+def main(cfg):
+    data = torch.from_numpy(np.load("data/train.npy"))
+    order = random.Random(time.time_ns()) if cfg.what == "order" else random.Random(0)
+    model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.Dropout(0.5), torch.nn.Linear(8, 1))
+    optimizer = torch.optim.SGD(model.parameters(), lr=cfg.lr)
+    for step in range(6):
+        index = order.sample(range(len(data)), 16)
+        if cfg.what == "dropout" and step == 2:
+            torch.manual_seed(time.time_ns())
+        loss = model(data[index]).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        repro_hydra.log_metrics({"loss": loss.item()}, step=step)
+    return {"loss": loss.item()}
+
+
+if __name__ == "__main__":
+    main()
+"""
+CONFIG = "seed: 1\nlr: 0.1\nwhat: nothing\n"
+OPTIONS = ("+repro/fingerprint=full", "hydra.callbacks.repro.data.datasets={train: data/train.npy}")
+
+
+def line_of(text: str, script: str = SCRIPT) -> int:
+    """The number of the one line that holds `text`."""
+    (number,) = [number for number, line in enumerate(script.splitlines(), start=1) if text in line]
+    return number
+
+
+def explained(lab: Laboratory, *arguments: str | Path, code: int, cwd: Path | None = None) -> dict[str, Any]:
+    """The document of ``repro-hydra explain``."""
+    ended = lab.repro("explain", *map(str, arguments), "--json", cwd=cwd)
+    assert ended.code == code, ended.text
+    document: dict[str, Any] = json.loads(ended.out)
+    assert document["equal"] is (code == 0)
+    return document
