@@ -13,7 +13,8 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig
 
 from repro_hydra.composed import select, set_value
-from repro_hydra.config import NESTED_GROUPS, Mode
+from repro_hydra.config import Mode
+from repro_hydra.config_groups import NESTED_GROUPS
 from repro_hydra.session.findings import Misuse
 
 GROUP = "repro"

@@ -10,7 +10,8 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from repro_hydra.config import DIFFERENCES, DeterminismConf
+from repro_hydra.config import DeterminismConf
+from repro_hydra.config_groups import DIFFERENCES
 from repro_hydra.determinism import SETTINGS, Setting
 
 DOCUMENT = Path(__file__).resolve().parent.parent / "docs" / "settings.md"

@@ -11,7 +11,7 @@ import pytest
 import typer.main
 
 import repro_hydra
-from repro_hydra import config
+from repro_hydra import config_groups
 from repro_hydra.cli.app import command_line
 from repro_hydra.record.paths import RunPaths
 
@@ -72,7 +72,7 @@ def test_a_command_that_it_names_is_there(words: str) -> None:
 
 @pytest.mark.parametrize("key", named(rf"`{re.escape(OPTIONS)}([\w.]+)`"))
 def test_an_option_that_it_names_is_there(key: str) -> None:
-    node: object = config.strict_conf()
+    node: object = config_groups.strict_conf()
     for part in key.split("."):
         assert is_dataclass(node)
         assert part in {field.name for field in fields(node)}, key
@@ -83,7 +83,7 @@ def test_an_option_that_it_names_is_there(key: str) -> None:
 def test_a_group_that_it_names_is_there(group: str) -> None:
     path, _, option = group.partition("=")
     _, _, nested = path.partition("/")
-    assert option in (config.NESTED_GROUPS[nested] if nested else config.MODES)
+    assert option in (config_groups.NESTED_GROUPS[nested] if nested else config_groups.MODES)
 
 
 @pytest.mark.parametrize("name", named(r"`(\w+\.(?:json|patch))`"))

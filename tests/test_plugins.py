@@ -102,7 +102,7 @@ def test_every_option_of_every_group_composes() -> None:
         import json
         from hydra import compose, initialize_config_dir
         from hydra.core.config_store import ConfigStore
-        from repro_hydra.config import MODES, NESTED_GROUPS
+        from repro_hydra.config_groups import MODES, NESTED_GROUPS
         from repro_hydra.session.plan import options_from
         ConfigStore.instance().store(name="mine", node={"seed": 1})
         with initialize_config_dir("/", version_base=None):

@@ -9,7 +9,8 @@ from typing import Any
 from hydra.core.config_store import ConfigNode, ConfigStore
 from omegaconf import OmegaConf
 
-from repro_hydra import config as repro
+from repro_hydra import config_groups
+from repro_hydra.config import CALLBACK_KEY, CALLBACK_TARGET
 
 
 class Start(Enum):
@@ -91,15 +92,15 @@ class LazyNode(ConfigNode):
 def mode(name: str) -> Any:
     """``+repro=NAME``: strict has every option, the others say where they differ from it."""
     if name == "strict":
-        return repro.strict_conf()
-    return {"defaults": ["strict", "_self_"], **repro.DIFFERENCES[name]}
+        return config_groups.strict_conf()
+    return {"defaults": ["strict", "_self_"], **config_groups.DIFFERENCES[name]}
 
 
 def nested(group: str, name: str) -> dict[str, Any]:
     """``+repro/GROUP=NAME``. It brings the callback along, which without a mode would not be there."""
-    options = repro.NESTED_GROUPS[group][name]
+    options = config_groups.NESTED_GROUPS[group][name]
     plain = asdict(options) if is_dataclass(options) else options
-    return {"_target_": repro.CALLBACK_TARGET, group: plain}
+    return {"_target_": CALLBACK_TARGET, group: plain}
 
 
 def sweeper() -> dict[str, Any]:
@@ -108,7 +109,7 @@ def sweeper() -> dict[str, Any]:
 
 
 def _store(group: str, name: str, make: Callable[..., Any], *arguments: Any) -> None:
-    package = f"hydra.callbacks.{repro.CALLBACK_KEY}" if group.split("/")[0] == "repro" else None
+    package = f"hydra.callbacks.{CALLBACK_KEY}" if group.split("/")[0] == "repro" else None
     store = ConfigStore.instance()
     store.store(group=group, name=name, node={}, package=package, provider="repro_hydra")
     place: Any = store.repo
@@ -119,9 +120,9 @@ def _store(group: str, name: str, make: Callable[..., Any], *arguments: Any) -> 
 
 
 def _register() -> None:
-    for name in repro.MODES:
+    for name in config_groups.MODES:
         _store("repro", name, mode, name)
-    for group, options in repro.NESTED_GROUPS.items():
+    for group, options in config_groups.NESTED_GROUPS.items():
         for name in options:
             _store(f"repro/{group}", name, nested, group, name)
     _store("hydra/launcher", "repro", ReproLauncherConf)

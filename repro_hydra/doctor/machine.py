@@ -13,7 +13,7 @@ from typing import Any
 
 from packaging.version import InvalidVersion, Version
 
-from repro_hydra.config import MODES
+from repro_hydra.config_groups import MODES
 from repro_hydra.determinism import addresses
 from repro_hydra.determinism.interpreter import HASH_SEED
 from repro_hydra.doctor.advice import Advice, advice_from

@@ -13,7 +13,8 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from repro_hydra.config import DIFFERENCES, MODES, Mode, ReproConf, strict_conf
+from repro_hydra.config import Mode, ReproConf
+from repro_hydra.config_groups import DIFFERENCES, MODES, strict_conf
 from repro_hydra.program import NoProgram, describe_program
 from repro_hydra.record.places import project_of, remember_place
 from repro_hydra.record.schema import RunRecord

@@ -162,7 +162,7 @@ def test_bits_are_equal_run_after_run(project: Project) -> None:
 
 
 def _environment_of_strict() -> dict[str, str]:
-    from repro_hydra.config import strict_conf
+    from repro_hydra.config_groups import strict_conf
     from repro_hydra.determinism import required_variables
 
     return required_variables(strict_conf().determinism, {})
