@@ -304,8 +304,8 @@ class Resumable(Callback):  # type: ignore[misc, unused-ignore]
     def _lost(self, name: str, kind: str) -> None:
         self._around.not_exact(
             f"variable-{name}",
-            f"{name} ({kind}): it goes on by itself, and a restart would begin it anew. Give it state_dict() and "
-            "load_state_dict()",
+            f"{name} ({kind}): no checkpoint can hold where it stands, so a restart would begin it anew. Give it "
+            "state_dict() and load_state_dict() of plain values",
         )
 
 

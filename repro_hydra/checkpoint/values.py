@@ -124,7 +124,8 @@ class Keeper:
     def _stateful(self, value: Any, where: str) -> Node | None:
         try:
             node: Node = {"state": to_plain(value.state_dict(), where)}
-        except NotPlain:
+        except NotPlain:  # it has a state, of which a checkpoint can hold no part
+            self._lost(where, type(value).__name__)
             return None
         return node | beside_the_weights(value, self._gradients) if isinstance(value, nn.Module) else node
 

@@ -415,15 +415,26 @@ def test_an_iterator_and_an_environment_of_the_loop_are_told(
         def step(self) -> float:
             return 1.0
 
+    class Schedule:
+        """Its state holds what no checkpoint can: a thing of a class of its own."""
+
+        factor = 1.0
+
+        def state_dict(self) -> dict[str, Any]:
+            return {"by": self}
+
+        def load_state_dict(self, state: dict[str, Any]) -> None: ...
+
     Environment.__module__ = "gymnasium.core"  # somebody else's: its attributes are not ours to keep
     model, _, loader = setting()
-    endless, world, total = iter(loader), Environment(), 0.0
+    endless, world, schedule, total = iter(loader), Environment(), Schedule(), 0.0
     with resumable(model, directory=tmp_path) as state:
         for _ in state.steps(2):
-            total += world.step() + next(endless)[0].sum().item()
+            total += schedule.factor * world.step() + next(endless)[0].sum().item()
     told = capsys.readouterr().err
-    assert told.count("endless (_SingleProcessDataLoaderIter): it goes on by itself") == 1
+    assert told.count("endless (_SingleProcessDataLoaderIter): no checkpoint can hold") == 1
     assert told.count("world (Environment)") == 1
+    assert told.count("schedule (Schedule)") == 1
     assert len(list(tmp_path.iterdir())) == 1  # steps are no epochs: one at the end
 
 
