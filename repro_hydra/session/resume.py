@@ -106,7 +106,8 @@ def resumable(
         around.not_exact(
             f"variable-{name}",
             f"{name} ({kind}): no checkpoint can hold where it stands, so a restart would begin it anew. For a "
-            "loader's iterator write state.batches(loader); else give it state_dict() and load_state_dict() of plain values",
+            "loader's iterator write state.batches(loader); else give it state_dict() and load_state_dict() of plain "
+            "values",
         )
 
     keeper = Keeper(list(tracked.values()), gradients, lost)
