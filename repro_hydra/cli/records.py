@@ -64,14 +64,27 @@ def compare_command(
 
 
 def explain_command(
-    runs: Annotated[list[str], typer.Argument(metavar="A B", help="Two run directories, or run ids.")],
+    runs: Annotated[
+        list[str],
+        typer.Argument(metavar="A B|RUN", help="Two run directories or ids; one of them with --rerun."),
+    ],
+    rerun: Annotated[
+        bool, typer.Option("--rerun", help="Make the one RUN again, and hold it against that.")
+    ] = False,
+    env: Annotated[str, typer.Option(metavar="WHICH", help="Of reruns; as for reproduce.")] = "current",
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Run a record that nobody vouches for, without being asked.")
+    ] = False,
+    output: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where reruns go; by default reproductions/.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Explain why two runs differ: the first step, stage and tensor that differ, then the likely cause."""
     from repro_hydra.cli import explain
 
     with told_plainly("explain"):
-        explain.run(runs, json=json)
+        explain.run(runs, rerun=rerun, env=env, yes=yes, output=output, json=json)
 
 
 def export_command(

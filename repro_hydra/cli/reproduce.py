@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import sys
 from pathlib import Path
 
@@ -11,20 +9,17 @@ import msgspec
 
 from repro_hydra.cli.errors import NO, UserError
 from repro_hydra.cli.output import default_roots, print_json, shorten_home
+from repro_hydra.cli.running_again import asked_of, running_again
 from repro_hydra.record.find import Located, resolve
 from repro_hydra.record.reproduction import MetricRow, Reproduction
-from repro_hydra.reproduce.again import NotConfirmed
 from repro_hydra.reproduce.exported import opened
 from repro_hydra.reproduce.sweeps import reproduce_located
 from repro_hydra.reproduce.verdict import Judgement
 from repro_hydra.reproduce.workshop import Asked
-from repro_hydra.session.ending import terminating
 from repro_hydra.sweep.table import Column, clean, lay_out
 
 _YES = ("BITWISE", "WITHIN_TOLERANCE", "CONSISTENT")
-_ENVIRONMENTS = ("current", "rebuild")
 _MOST_ROWS = 40
-_INTERRUPTED = 130
 _COLUMNS = (
     Column("metric"),
     Column("original", right=True),
@@ -49,18 +44,8 @@ def run(
     json: bool,
 ) -> None:
     """The command."""
-    if env not in _ENVIRONMENTS:
-        raise UserError(f"--env: expected one of {', '.join(_ENVIRONMENTS)}, found {env!r}")
-    if shutil.which("git") is None:
-        raise UserError("git: expected it on the PATH, found none: the run's code cannot be restored", NO)
-    asked = Asked(
-        judgement=Judgement(rtol=rtol, atol=atol, ignore=tuple(ignore)),
-        environment="rebuild" if env == "rebuild" else "current",
-        output=output,
-        say=_say,
-        echo=_echo,
-        confirm=lambda command, reason: _confirm(command, reason, yes),
-    )
+    judgement = Judgement(rtol=rtol, atol=atol, ignore=tuple(ignore))
+    asked = asked_of("reproduce", judgement, env=env, output=output, yes=yes)
     with opened(reference) as exported:
         outcome = _outcome(reference, exported or resolve(reference, default_roots()), asked, jobs)
     if json:
@@ -75,22 +60,10 @@ def run(
 def _outcome(reference: str, located: Located, asked: Asked, jobs: int) -> Reproduction:
     if located.kind == "damaged":
         raise UserError(located.problem or f"{reference}: damaged", NO)
-    try:
-        with terminating():
-            outcome = reproduce_located(located, asked, jobs)
-        if Path(reference).is_file():  # it was unpacked for the time of this command
-            outcome = msgspec.structs.replace(outcome, run=reference)
-    except NotConfirmed as error:
-        raise UserError(
-            f"not run: {error}. If you trust that command and the code behind it: repro-hydra reproduce --yes "
-            f"{reference}"
-        ) from None
-    except KeyboardInterrupt:
-        raise UserError("interrupted; the scratch folder is removed", _INTERRUPTED) from None
-    except OSError as error:
-        raise UserError(
-            f"{error.filename}: the new run cannot be written ({error.strerror}). Choose another place: --output DIR"
-        ) from None
+    with running_again("reproduce", reference):
+        outcome = reproduce_located(located, asked, jobs)
+    if Path(reference).is_file():  # it was unpacked for the time of this command
+        outcome = msgspec.structs.replace(outcome, run=reference)
     return outcome
 
 
@@ -133,25 +106,3 @@ def _number(value: object) -> str:
 
 def _short(value: object) -> str:
     return "—" if value is None else f"{value:.3g}" if isinstance(value, float) else str(value)
-
-
-def _say(line: str) -> None:
-    _echo(f"reproduce: {clean(line)}\n")  # one write: jobs may speak at the same time
-
-
-def _echo(line: str) -> None:
-    sys.stderr.write(line)
-    sys.stderr.flush()
-
-
-def _confirm(command: str, reason: str, yes: bool) -> bool:
-    """Show the command; ask, unless the answer was given. Without a terminal nobody can be asked."""
-    print(f"{reason}. It would run:\n\n    {clean(command)}\n", file=sys.stderr, flush=True)
-    if yes:
-        return True
-    if not (sys.stdin is not None and os.isatty(0)):
-        return False
-    print(
-        "Run it? Its code and its config can do whatever you can. [y/N] ", end="", file=sys.stderr, flush=True
-    )
-    return sys.stdin.readline().strip().lower() in ("y", "yes")

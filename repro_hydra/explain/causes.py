@@ -40,8 +40,18 @@ class _Candidate(NamedTuple):
     """False for what cannot be run: a comment, prose."""
 
 
-def causes_of(a: Original, b: Original, parting: Parting, environ: Mapping[str, str]) -> list[PlacedCause]:
-    """Why two runs part where they do, the likeliest first."""
+def causes_of(
+    a: Original, b: Original, parting: Parting, environ: Mapping[str, str], *, of_one: bool = False
+) -> list[PlacedCause]:
+    """Why two runs part where they do, the likeliest first.
+
+    Parameters
+    ----------
+    environ : mapping
+        Of the git that is asked for the code's diff.
+    of_one : bool
+        The two are one run, made again twice.
+    """
     differing = [item for item in circumstances(a, b) if item.severity != "harmless"]
     candidates = [*_differing(differing, a, b, environ), *_findings(a, b), *_no_seed(a, b)]
     candidates.sort(key=lambda item: item.weight)
@@ -61,7 +71,7 @@ def causes_of(a: Original, b: Original, parting: Parting, environ: Mapping[str, 
                     line=cause.line,
                 )
             )
-    return [*explaining, *told_by_stage(parting, recorded=bool(explaining)), *others]
+    return [*explaining, *told_by_stage(parting, recorded=bool(explaining), of_one=of_one), *others]
 
 
 def _differing(

@@ -33,6 +33,12 @@ class Explanation(Part, frozen=True, kw_only=True):
     """which are these."""
     causes: list[PlacedCause] = []
     """The likeliest first."""
+    original: str | None = None
+    """The run that was made again; `a` and `b` are then it and a rerun, or two reruns."""
+    reruns: list[str] = []
+    """The directories of the new runs."""
+    unsteady: bool | None = None
+    """Whether reruns differ from each other, so that none comes out as another; None where that is unknown."""
     compared: Compared = Compared()
     why_not: str | None = None
     """Why fingerprints were not compared, where a run took some."""

@@ -18,14 +18,10 @@ _NOTHING = (
 )
 
 
-def explain_pair(a: Original, b: Original, environ: Mapping[str, str]) -> Explanation:
-    """Where the runs part, and the likely causes.
-
-    Parameters
-    ----------
-    environ : mapping
-        Of the git that is asked for the code's diff.
-    """
+def explain_pair(
+    a: Original, b: Original, environ: Mapping[str, str], *, of_one: bool = False
+) -> Explanation:
+    """Where the runs part, and the likely causes; see `causes_of`."""
     parting = parting_of(a, b)
     if parting.equal and parting.compared.total == 0:
         return Explanation(
@@ -68,7 +64,7 @@ def explain_pair(a: Original, b: Original, environ: Mapping[str, str]) -> Explan
         detail=detail,
         max_abs_diff=largest_of(values),
         max_abs_diff_of=None if values is None or values.largest is None else _name_of(parting),
-        causes=causes_of(a, b, parting, environ),
+        causes=causes_of(a, b, parting, environ, of_one=of_one),
         compared=parting.compared,
         why_not=parting.prints.why_not,
     )

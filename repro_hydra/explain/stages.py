@@ -86,13 +86,15 @@ _TOLD = {
 }
 
 
-def told_by_stage(parting: Parting, *, recorded: bool) -> Iterator[PlacedCause]:
+def told_by_stage(parting: Parting, *, recorded: bool, of_one: bool) -> Iterator[PlacedCause]:
     """What the stage tells, whatever the records hold.
 
     Parameters
     ----------
     recorded : bool
         Something recorded differs that can explain the place.
+    of_one : bool
+        The two are one run, made again twice.
     """
     told = _TOLD.get(_kind(parting))
     if told is not None:
@@ -100,9 +102,16 @@ def told_by_stage(parting: Parting, *, recorded: bool) -> Iterator[PlacedCause]:
     if not recorded and not parting.equal:
         yield PlacedCause(
             area="determinism",
-            detail="nothing recorded differs that explains it, so a run depends on something that is not recorded. "
-            "To find the condition that makes the difference: repro-hydra check -- COMMAND",
+            detail=f"nothing recorded differs that explains it, so {_SO[of_one]}. The condition that makes the "
+            "difference: repro-hydra check -- COMMAND",
         )
+
+
+_SO = {
+    False: "a run depends on something that is not recorded. Whether it differs from itself: repro-hydra explain RUN "
+    "--rerun",
+    True: "the run is unsteady: something in it is new each time, or computed in no fixed order",
+}
 
 
 def _kind(parting: Parting) -> str:

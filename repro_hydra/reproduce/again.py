@@ -20,6 +20,15 @@ class NotConfirmed(Exception):
     """The record is not vouched for, and nobody said that it may be run."""
 
 
+class Lacking(Exception):
+    """The job could not be made again."""
+
+    def __init__(self, missing: list[str]) -> None:
+        super().__init__("; ".join(missing))
+        self.missing = missing
+        """All that stands in the way."""
+
+
 def reproduce_run(run_dir: Path, workshop: Workshop) -> Reproduction:
     """Run the job of one record again, and hold the results against each other.
 
@@ -53,14 +62,11 @@ def reproduce_run(run_dir: Path, workshop: Workshop) -> Reproduction:
 def _judged(prepared: Prepared, new_dir: Path, ended: Ended) -> Reproduction:
     original, asked = prepared.original, prepared.asked
     try:
-        reproduced = read_original(new_dir)
-    except RecordError:
-        said = ended.tail.strip()[-1500:] or "nothing"
-        why = f"job: it ended with status {ended.status} and left no record. It said: {said}"
-        return _keep_dir(impossible(original, str(original.dir), [why], **_tolerance(prepared)), new_dir)
-    lacking = _what_it_lacked(prepared, reproduced)
-    if lacking:
-        return _keep_dir(impossible(original, str(original.dir), lacking, **_tolerance(prepared)), new_dir)
+        reproduced = made_again(prepared, new_dir, ended)
+    except Lacking as error:
+        return _keep_dir(
+            impossible(original, str(original.dir), error.missing, **_tolerance(prepared)), new_dir
+        )
     suspects = [
         Cause(
             area="data",
@@ -69,6 +75,27 @@ def _judged(prepared: Prepared, new_dir: Path, ended: Ended) -> Reproduction:
         for name in prepared.inputs.changed_since
     ]
     return judge_reproduction(original, reproduced, asked.judgement, prepared.tolerances, suspects=suspects)
+
+
+def made_again(prepared: Prepared, new_dir: Path, ended: Ended) -> Original:
+    """The record of the new run.
+
+    Raises
+    ------
+    Lacking
+        It left none, or could not go on where the original did.
+    """
+    try:
+        reproduced = read_original(new_dir)
+    except RecordError:
+        said = ended.tail.strip()[-1500:] or "nothing"
+        raise Lacking(
+            [f"job: it ended with status {ended.status} and left no record. It said: {said}"]
+        ) from None
+    lacking = _what_it_lacked(prepared, reproduced)
+    if lacking:
+        raise Lacking(lacking)
+    return reproduced
 
 
 def _what_it_lacked(prepared: Prepared, reproduced: Original) -> list[str]:

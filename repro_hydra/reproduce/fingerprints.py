@@ -43,3 +43,11 @@ def cause_of(compared: FingerprintsCompared) -> list[Cause]:
         return []
     detail = f"the trainings first part at {compared.first.detail} ({compared.steps} compared)"
     return [Cause(area="fingerprints", detail=detail)]
+
+
+def takes_steps_only(original: Original) -> bool:
+    """Whether a run's fingerprints are of parts of its tensors, as `steps` takes them; False where it took none."""
+    try:
+        return any(line.name is None and line.tensors is None for line in _lines(original))
+    except (LeadsOut, OSError, ValueError):
+        return False

@@ -19,7 +19,7 @@ from repro_hydra.reproduce.rebuild import RebuildFailed
 from repro_hydra.reproduce.tolerances import Tolerances, tolerances_of
 from repro_hydra.reproduce.trust import Trust, trust_in
 from repro_hydra.reproduce.workshop import Workshop
-from repro_hydra.session.recorded import VARIABLE, Recorded
+from repro_hydra.session.recorded import VARIABLE, Recorded, Watch
 
 
 class Prepared:
@@ -138,7 +138,7 @@ class Prepared:
         except RebuildFailed as error:
             return [f"environment: {error}"]
         inside = self.command.cwd is not None
-        self.cwd = self.tree / (self.command.cwd or "") if inside else self.workshop.scratch / "outside"
+        self.cwd = self.tree / (self.command.cwd or "") if inside else self.workshop.outside
         if not Path(os.path.realpath(self.cwd)).is_relative_to(self.workshop.scratch):
             return [f"command: the working directory {self.command.cwd} leads out of the tree"]
         self.cwd.mkdir(parents=True, exist_ok=True)
@@ -183,7 +183,14 @@ class Prepared:
             return [f"command: {self.command.program[-1]}: expected the script in the run's code, found none"]
         return []
 
-    def run(self, new_dir: Path) -> Ended:
+    def run(self, new_dir: Path, watch: Watch | None = None) -> Ended:
+        """Run the job into `new_dir`.
+
+        Parameters
+        ----------
+        watch : Watch, optional
+            What of it is looked at more closely than the original's options say.
+        """
         assert self.original.config is not None
         assert self.source is not None
         run, config = self.original.run, self.original.config
@@ -197,6 +204,7 @@ class Prepared:
             secrets=self.command.secrets,
             replaced=[str(top) for top in self.trees],
             scratch=str(self.workshop.scratch),
+            watch=watch,
         )
         spec = self.workshop.scratch / f"{run.run_id}.json"
         write_json(spec, told)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -64,6 +65,19 @@ class Workshop:
 
     def __exit__(self, *error: object) -> None:
         self._stack.close()
+
+    @property
+    def outside(self) -> Path:
+        """Where a job runs that was started outside of its repository."""
+        return self.scratch / "outside"
+
+    def clear(self) -> None:
+        """Take the scratch trees away: the next job finds nothing that one before it left there."""
+        with self._lock:
+            for tree in self._trees.values():
+                shutil.rmtree(tree.parent.parent)
+            shutil.rmtree(self.outside, ignore_errors=True)
+            self._trees.clear()
 
     def tree_of(self, original: Original, source: CodeSource) -> Path:
         """The scratch tree with the run's code; jobs of one sweep share it."""

@@ -26,6 +26,7 @@ from repro_hydra.session.findings import Refused, blockers, waive
 from repro_hydra.session.interpreter import check_interpreter
 from repro_hydra.session.plan import Job, Plan, options_from
 from repro_hydra.session.recorded import take
+from repro_hydra.session.recorded_options import watched_as_told
 from repro_hydra.session.session import Session, active_session
 
 
@@ -80,6 +81,7 @@ def session(
     recorded = take(os.environ)
     if recorded is not None:
         directory = Path(recorded.run_dir)
+        chosen = watched_as_told(recorded, chosen)
     directory = directory.absolute()
     stamped = run_dir is None or recorded is not None
     program = describe_program()

@@ -32,6 +32,13 @@ _ENVIRONMENT = re.compile(r"\$\{oc\.env:")
 _NOTHING = object()
 
 
+class Watch(msgspec.Struct, frozen=True, kw_only=True):
+    """How a run that is made again is looked at more closely than the original was."""
+
+    whole: bool = True
+    """Fingerprints of every tensor, at every step."""
+
+
 class Recorded(msgspec.Struct, frozen=True, kw_only=True):
     """What a process needs to be the reproduction of a run."""
 
@@ -51,6 +58,7 @@ class Recorded(msgspec.Struct, frozen=True, kw_only=True):
     """Work trees whose code the process has in scratch trees: nothing is imported from them as they are now."""
     scratch: str | None = None
     """The folder of the scratch trees, which may lie in one of those."""
+    watch: Watch | None = None
 
 
 def asked_for(environ: Mapping[str, str]) -> Recorded | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from omegaconf import DictConfig
 
 from repro_hydra.composed import set_value
-from repro_hydra.config import ReproConf
+from repro_hydra.config import FingerprintConf, FingerprintLevel, ReproConf
 from repro_hydra.session.findings import Misuse
 from repro_hydra.session.plan import options_from
 from repro_hydra.session.recorded import Recorded
@@ -14,6 +14,17 @@ from repro_hydra.session.say import say
 
 def recorded_options(recorded: Recorded, composed: ReproConf) -> ReproConf:
     """The options that the original had; those composed where the record's are not this version's."""
+    return watched_as_told(recorded, _taken_over(recorded, composed))
+
+
+def watched_as_told(recorded: Recorded, options: ReproConf) -> ReproConf:
+    """`options`, with fingerprints of all where the reproduction is made to find a difference."""
+    if recorded.watch is not None and recorded.watch.whole:
+        options.fingerprint = FingerprintConf(level=FingerprintLevel.full)
+    return options
+
+
+def _taken_over(recorded: Recorded, composed: ReproConf) -> ReproConf:
     if not isinstance(recorded.options, dict):
         return composed
     try:

@@ -8,10 +8,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
-from laboratory import Laboratory, edit, laboratory_in
-from training import CONFIG, OPTIONS, SCRIPT, explained, line_of
+from laboratory import edit, laboratory_in
+from training import CONFIG, SCRIPT, explained, line_of, rewrite, write_data
 
 pytest.importorskip("torch")
 
@@ -22,16 +21,9 @@ SCALED = SCRIPT.replace(
 )
 STRICT = (
     "+repro=strict",
-    *OPTIONS[:1],
+    "+repro/fingerprint=full",
     "hydra.callbacks.repro.data.datasets={train: data/train.npy, extra: data/extra.npy}",
 )
-
-
-def write_data(lab: Laboratory, *, train: int, extra: int) -> None:
-    for name, seed in (("train", train), ("extra", extra)):
-        file = lab.top / "data" / f"{name}.npy"
-        file.parent.mkdir(exist_ok=True)
-        np.save(file, np.random.default_rng(seed).normal(size=(64, 4)).astype("float32"))
 
 
 @pytest.fixture(scope="module")
@@ -158,12 +150,6 @@ def test_the_page(ran: SimpleNamespace) -> None:
 @pytest.fixture
 def copy(ran: SimpleNamespace, tmp_path: Path) -> Path:
     return shutil.copytree(ran.base, tmp_path / "copy")
-
-
-def rewrite(path: Path, change: Any) -> None:
-    """Change each line of a file of JSON lines."""
-    lines = [json.loads(line) for line in path.read_text().splitlines()]
-    path.write_text("".join(json.dumps(change(line)) + "\n" for line in lines))
 
 
 def test_fingerprints_of_another_scheme_are_not_compared(ran: SimpleNamespace, copy: Path) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from laboratory import Laboratory
 
 SCRIPT = """\
@@ -40,7 +42,20 @@ if __name__ == "__main__":
     main()
 """
 CONFIG = "seed: 1\nlr: 0.1\nwhat: nothing\n"
-OPTIONS = ("+repro/fingerprint=full", "hydra.callbacks.repro.data.datasets={train: data/train.npy}")
+
+
+def write_data(lab: Laboratory, **seeds: int) -> None:
+    """Arrays by name, each drawn by its seed."""
+    for name, seed in seeds.items():
+        file = lab.top / "data" / f"{name}.npy"
+        file.parent.mkdir(exist_ok=True)
+        np.save(file, np.random.default_rng(seed).normal(size=(64, 4)).astype("float32"))
+
+
+def rewrite(path: Path, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    """Change each line of a file of JSON lines."""
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    path.write_text("".join(json.dumps(change(line)) + "\n" for line in lines))
 
 
 def line_of(text: str, script: str = SCRIPT) -> int:
