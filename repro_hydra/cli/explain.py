@@ -20,11 +20,19 @@ from repro_hydra.sweep.table import clean
 _MOST = 10
 
 
-def run(references: list[str], *, rerun: bool, env: str, yes: bool, output: Path | None, json: bool) -> None:
+def run(
+    references: list[str], *, rerun: bool, bisect: bool, env: str, yes: bool, output: Path | None, json: bool
+) -> None:
     """The command."""
-    if not rerun and (yes or output is not None or env != "current"):
-        raise UserError("--env, --yes and --output say how a run is made again: expected --rerun beside them")
-    answer = _made_again(references, env=env, yes=yes, output=output) if rerun else _recorded(references)
+    if not rerun and (bisect or yes or output is not None or env != "current"):
+        raise UserError(
+            "--bisect, --env, --yes and --output say how a run is made again: expected --rerun beside them"
+        )
+    answer = (
+        _made_again(references, bisect=bisect, env=env, yes=yes, output=output)
+        if rerun
+        else _recorded(references)
+    )
     if json:
         print_json(answer)
     else:
@@ -45,14 +53,16 @@ def _recorded(references: list[str]) -> Explanation:
     return explain_pair(a, b, os.environ)
 
 
-def _made_again(references: list[str], *, env: str, yes: bool, output: Path | None) -> Explanation:
+def _made_again(
+    references: list[str], *, bisect: bool, env: str, yes: bool, output: Path | None
+) -> Explanation:
     if len(references) != 1:
         raise UserError(f"--rerun: expected one run, found {len(references)}")
     (reference,) = references
     run_dir = run_called(reference)
     asked = asked_of("explain", Judgement(), env=env, output=output, yes=yes)
     with running_again("explain --rerun", reference), Workshop(asked) as workshop:
-        return explain_rerun(run_dir, workshop, os.environ)
+        return explain_rerun(run_dir, workshop, os.environ, bisect=bisect)
 
 
 def page(answer: Explanation) -> list[str]:
@@ -66,6 +76,8 @@ def page(answer: Explanation) -> list[str]:
         lines.append(f"largest difference there: {_number(answer.max_abs_diff)} ({answer.max_abs_diff_of})")
     if answer.why_not is not None:
         lines.append(f"fingerprints were not compared: {answer.why_not}")
+    if answer.operator_why_not is not None:
+        lines.append(f"no operator is named: {answer.operator_why_not}")
     lines += [
         f"{'likely cause' if number == 0 else '  then'}: {cause.area}: {cause.detail}"
         for number, cause in enumerate(answer.causes[:_MOST])

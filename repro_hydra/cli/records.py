@@ -71,6 +71,12 @@ def explain_command(
     rerun: Annotated[
         bool, typer.Option("--rerun", help="Make the one RUN again, and hold it against that.")
     ] = False,
+    bisect: Annotated[
+        bool,
+        typer.Option(
+            "--bisect", help="With --rerun: find the operator by which the run differs from itself."
+        ),
+    ] = False,
     env: Annotated[str, typer.Option(metavar="WHICH", help="Of reruns; as for reproduce.")] = "current",
     yes: Annotated[
         bool, typer.Option("--yes", help="Run a record that nobody vouches for, without being asked.")
@@ -80,11 +86,11 @@ def explain_command(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Explain why two runs differ: the first step, stage and tensor that differ, then the likely cause."""
+    """Explain why runs differ: the first step, stage, tensor and operator that differ, then the likely cause."""
     from repro_hydra.cli import explain
 
     with told_plainly("explain"):
-        explain.run(runs, rerun=rerun, env=env, yes=yes, output=output, json=json)
+        explain.run(runs, rerun=rerun, bisect=bisect, env=env, yes=yes, output=output, json=json)
 
 
 def export_command(

@@ -53,7 +53,7 @@ def causes_of(
         The two are one run, made again twice.
     """
     differing = [item for item in circumstances(a, b) if item.severity != "harmless"]
-    candidates = [*_differing(differing, a, b, environ), *_findings(a, b), *_no_seed(a, b)]
+    candidates = [*_differing(differing, a, b, environ), *_findings(a, b), *_no_seed(a, b, parting)]
     candidates.sort(key=lambda item: item.weight)
     explaining: list[PlacedCause] = []
     others: list[PlacedCause] = []
@@ -120,7 +120,12 @@ def _area_of(finding_id: str) -> str:
     return _AREAS.get(kind) or _AREAS.get(kind.partition("-")[0]) or "determinism"
 
 
-def _no_seed(a: Original, b: Original) -> Iterator[_Candidate]:
-    if not a.run.seed_set and not b.run.seed_set:
-        detail = f"neither run set a seed (mode {b.run.mode}): what is drawn is new each time"
-        yield _Candidate(_NO_SEED, PlacedCause(area="seed", detail=detail))
+def _no_seed(a: Original, b: Original, parting: Parting) -> Iterator[_Candidate]:
+    if a.run.seed_set or b.run.seed_set:
+        return
+    differ = f"; {' and '.join(parting.unseeded)} began in other states" if parting.unseeded else ""
+    detail = (
+        f"no seed was set for either run (mode {b.run.mode}): what the program does not seed itself is new each "
+        f"time{differ}"
+    )
+    yield _Candidate(_NO_SEED, PlacedCause(area="seed", detail=detail), "seed_set")

@@ -31,6 +31,12 @@ class Explanation(Part, frozen=True, kw_only=True):
     """Between the first values that are at hand and differ,"""
     max_abs_diff_of: str | None = None
     """which are these."""
+    operator: str | None = None
+    """By which two reruns first part (`--bisect`), as torch calls it,"""
+    module: str | None = None
+    """and the module that it is of."""
+    operator_why_not: str | None = None
+    """Why none is named, where one was looked for."""
     causes: list[PlacedCause] = []
     """The likeliest first."""
     original: str | None = None

@@ -38,6 +38,8 @@ class Parting:
     """All that differs between what two runs did."""
 
     prints: FingerprintsCompared
+    unseeded: list[str] = field(default_factory=list)
+    """Libraries whose generators differ from the beginning, since nobody seeded them: looked past in `prints`."""
     logged: Values | None
     """The first line of ``metrics.jsonl`` that differs."""
     result: Values | None
@@ -91,13 +93,14 @@ class Parting:
 def parting_of(a: Original, b: Original) -> Parting:
     """Hold against each other what two runs did."""
     unfinished = any(run.status not in _ENDED for run in (a.run, b.run))
-    prints = compared_fingerprints(a, b, unfinished=unfinished)
+    prints, unseeded = _looking_past_unseeded(a, b, unfinished=unfinished)
     shorter, longer = sorted((a.logged, b.logged), key=len) if unfinished else (a.logged, b.logged)
     logged_values, _ = differing_logged(shorter, longer, lambda _name: _BITS, unfinished=unfinished)
     outputs = compare_outputs(a, b, (), _BITS, unfinished=unfinished)
     one, other = a.result or {}, b.result or {}
     return Parting(
         prints=prints,
+        unseeded=unseeded,
         logged=next(_lines(a.logged, b.logged, unfinished=unfinished), None),
         result=None if unfinished else _values(one, other, None, "result"),
         files=outputs.details,
@@ -111,6 +114,25 @@ def parting_of(a: Original, b: Original) -> Parting:
             errors=int(a.run.status == "failed"),
         ),
     )
+
+
+def _looking_past_unseeded(
+    a: Original, b: Original, *, unfinished: bool
+) -> tuple[FingerprintsCompared, list[str]]:
+    """A generator that nobody seeded differs in every two runs: what parts besides it is what is asked about."""
+    prints = compared_fingerprints(a, b, unfinished=unfinished)
+    plain, unseeded = prints, list[str]()
+    while (library := _unseeded_at_the_start(prints.first, a, b)) is not None:
+        unseeded.append(library)
+        prints = compared_fingerprints(a, b, unfinished=unfinished, but=unseeded)
+    return (plain, []) if prints.first is None else (prints, unseeded)
+
+
+def _unseeded_at_the_start(first: FirstDifference | None, a: Original, b: Original) -> str | None:
+    if first is None or first.stage != "rng" or first.step != 0 or first.differ != ["rng"]:
+        return None
+    seeded = any(run.seeds.get(first.tensor or "") is not None for run in (a.run, b.run))
+    return None if seeded else first.tensor
 
 
 def _lines(

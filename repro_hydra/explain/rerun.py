@@ -12,64 +12,26 @@ from pathlib import Path
 
 import msgspec
 
+from repro_hydra.explain.bisect import bisected
 from repro_hydra.explain.document import Explanation
 from repro_hydra.explain.pair import explain_pair
+from repro_hydra.explain.parting import parting_of
+from repro_hydra.explain.reruns import WHOLE, Reruns
 from repro_hydra.record.reproduction import PlacedCause
-from repro_hydra.reproduce.again import Lacking, NotConfirmed, made_again
+from repro_hydra.reproduce.again import Lacking
 from repro_hydra.reproduce.fingerprints import takes_steps_only
-from repro_hydra.reproduce.original import Original, read_original
-from repro_hydra.reproduce.prepared import Prepared
 from repro_hydra.reproduce.workshop import Workshop
-from repro_hydra.session.recorded import Watch
-
-_WHOLE = Watch(whole=True)
 
 
-class Reruns:
-    """New runs of one recorded job, each in a scratch tree as its commit has it, at the same place.
-
-    Raises
-    ------
-    RecordError
-        There is no run in `run_dir`.
-    Lacking
-        It cannot be made again; all that stands in the way.
-    NotConfirmed
-        Nobody vouches for the record, and nobody said that it may be run.
-    """
-
-    def __init__(self, run_dir: Path, workshop: Workshop) -> None:
-        self.original = read_original(run_dir)
-        self.made: list[Original] = []
-        self._workshop = workshop
-        self._prepared = Prepared(self.original, workshop)
-        missing = self._prepared.gather()
-        if missing:
-            raise Lacking(missing)
-        if not workshop.confirm(self._prepared.command.shown(), self._prepared.trust):
-            raise NotConfirmed(self._prepared.trust.reason)
-
-    def make(self, watch: Watch | None) -> Original:
-        """Run the job once more.
-
-        Raises
-        ------
-        Lacking
-        OSError
-            There is no place for the new run.
-        """
-        self._workshop.clear()  # what one run left in its tree is not there for the next
-        missing = self._prepared.set_up()
-        if missing:
-            raise Lacking(missing)
-        directory = self._workshop.new_directory(self.original)
-        ended = self._prepared.run(directory, watch)
-        self.made.append(made_again(self._prepared, directory, ended))
-        return self.made[-1]
-
-
-def explain_rerun(run_dir: Path, workshop: Workshop, environ: Mapping[str, str]) -> Explanation:
+def explain_rerun(
+    run_dir: Path, workshop: Workshop, environ: Mapping[str, str], *, bisect: bool = False
+) -> Explanation:
     """Why a run does not come out again as it did, by running it again.
+
+    Parameters
+    ----------
+    bisect : bool
+        Find the operator too.
 
     Raises
     ------
@@ -78,26 +40,32 @@ def explain_rerun(run_dir: Path, workshop: Workshop, environ: Mapping[str, str])
     """
     try:
         reruns = Reruns(run_dir, workshop)
-        return _explained(reruns, environ)
+        return _explained(reruns, workshop.scratch, environ, bisect=bisect)
     except Lacking as error:
         return _impossible(run_dir, error.missing)
 
 
-def _explained(reruns: Reruns, environ: Mapping[str, str]) -> Explanation:
+def _explained(reruns: Reruns, scratch: Path, environ: Mapping[str, str], *, bisect: bool) -> Explanation:
     original = reruns.original
     # Digests of parts of tensors are compared with digests of the same parts only.
-    watch = None if takes_steps_only(original) else _WHOLE
+    watch = None if takes_steps_only(original) else WHOLE
     first = reruns.make(watch)
     against_original = explain_pair(original, first, environ)
     if against_original.equal:
         headline = f"the run comes out again as it did: {against_original.headline}"
         return _answer(reruns, against_original, headline, unsteady=None)
-    before = first if watch is not None else reruns.make(_WHOLE)
-    against_itself = explain_pair(before, reruns.make(_WHOLE), environ, of_one=True)
+    if bisect:
+        against_itself = bisected(reruns, parting_of(original, first).first, scratch, environ)
+    else:
+        before = first if watch is not None else reruns.make(WHOLE)
+        against_itself = explain_pair(before, reruns.make(WHOLE), environ, of_one=True)
     if against_itself.equal:
         headline = (
-            "two reruns are equal, and the original is not: something was otherwise when it ran. Original and rerun: "
+            "reruns are equal, and the original is not: something was otherwise when it ran. Original and rerun: "
             f"{against_original.headline}"
+        )
+        against_original = msgspec.structs.replace(
+            against_original, operator_why_not=against_itself.operator_why_not
         )
         return _answer(reruns, against_original, headline, unsteady=False)
     headline = f"the run differs from itself, and so from the original. Two reruns: {against_itself.headline}"

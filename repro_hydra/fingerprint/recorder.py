@@ -9,7 +9,7 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -17,6 +17,9 @@ from repro_hydra.fingerprint.digest import START, mixed_value, shown
 from repro_hydra.fingerprint.log import FingerprintLog, FingerprintsSoFar
 from repro_hydra.fingerprint.steps import Taken, TorchSteps
 from repro_hydra.record.schema import JSON
+
+if TYPE_CHECKING:
+    from repro_hydra.fingerprint.operators import OperatorTrace
 
 _KEPT_ON_DEVICE = 16
 """Steps whose numbers stay on their device before anybody waits for them."""
@@ -87,6 +90,7 @@ class Fingerprints:
         *,
         whole: bool = False,
         every: int = 1,
+        trace: OperatorTrace | None = None,
     ) -> None:
         self._failed = failed
         self._broken = False
@@ -96,12 +100,16 @@ class Fingerprints:
         self._paused = False
         self._waiting: list[Taken] = []
         self._lock = threading.RLock()
-        self._steps = TorchSteps(self._take, self._break, whole=whole, every=every)
+        self._trace = trace
+        stepped = {} if trace is None else {"stepped": trace.stepped}
+        self._steps = TorchSteps(self._take, self._break, whole=whole, every=every, **stepped)
 
     def install(self, when_imported: Callable[[str, Callable[[], None]], None]) -> None:
         """Put the hooks in, as soon as torch is there."""
         _active.append(self)
         when_imported("torch", self._steps.install)
+        if self._trace is not None:
+            when_imported("torch", self._trace.install)
         when_imported("torch.utils.data.dataloader", self._steps.watch_loaders)
 
     def pause(self) -> None:
@@ -152,6 +160,8 @@ class Fingerprints:
         """
         _active.remove(self)
         self._steps.stop()
+        if self._trace is not None:
+            self._trace.stop()
         try:
             if not self._broken:
                 self._settle()

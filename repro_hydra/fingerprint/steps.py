@@ -69,6 +69,8 @@ class TorchSteps:
         Read every tensor whole, and tell the digest of each by name.
     every : int
         Fingerprint each so-manieth step.
+    stepped : callable
+        Told at the end of each step which optimizer made it, and how many it has made.
     """
 
     def __init__(
@@ -78,8 +80,10 @@ class TorchSteps:
         *,
         whole: bool,
         every: int,
+        stepped: Callable[[int, int], None] = lambda _index, _steps: None,
     ) -> None:
         self._tell = tell
+        self._stepped = stepped
         self._failed = failed
         self._whole = whole
         self._every = every
@@ -201,6 +205,7 @@ class TorchSteps:
             self._looks = True
             self._guarded(self._take, optimizer, made, seen)
         made.steps += 1
+        self._stepped(made.number, made.steps)
         # By all that were ever made: which of them still live is a matter of when garbage is collected.
         self._looks = any(is_taken(other.steps, self._every) for other in self._made)
 

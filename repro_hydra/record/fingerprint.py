@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from itertools import zip_longest
 from typing import Literal
 
@@ -61,6 +61,8 @@ class FirstDifference(Part, frozen=True, kw_only=True):
     stage: Stage | None
     """None: a value that the program handed in, or a step that only one of them made."""
     tensor: str | None = None
+    optimizer_index: int | None = None
+    """Whose step it is; None of a value that the program handed in."""
     a: str | None = None
     b: str | None = None
     """The digests; None for what is not there."""
@@ -108,7 +110,11 @@ def _decoded(decode: Callable[[bytes], FingerprintLine], line: bytes) -> Fingerp
 
 
 def compare_fingerprints(
-    a: Iterable[FingerprintLine], b: Iterable[FingerprintLine], *, cut_off: bool = False
+    a: Iterable[FingerprintLine],
+    b: Iterable[FingerprintLine],
+    *,
+    cut_off: bool = False,
+    but: Collection[str] = (),
 ) -> FingerprintsCompared:
     """Hold the fingerprints of two runs of one program against each other, line by line.
 
@@ -117,6 +123,8 @@ def compare_fingerprints(
     cut_off : bool
         One of them does not go on to its end (the run was interrupted, or their taking was): that the other has
         more is no difference.
+    but : collection of str
+        Libraries whose generators are not looked at.
 
     Raises
     ------
@@ -141,7 +149,7 @@ def compare_fingerprints(
             break
         steps += 1
         if first is None and one != other:
-            first = _difference(one, other)
+            first = _difference(one, other, but)
     return FingerprintsCompared(steps=steps, first=first)
 
 
@@ -163,7 +171,9 @@ def _made_otherwise(one: FingerprintLine, other: FingerprintLine) -> str | None:
     return None
 
 
-def _difference(one: FingerprintLine, other: FingerprintLine) -> FirstDifference:
+def _difference(
+    one: FingerprintLine, other: FingerprintLine, but: Collection[str] = ()
+) -> FirstDifference | None:
     if one.name is not None and one.digest != other.digest:
         return FirstDifference(
             step=one.step,
@@ -176,11 +186,12 @@ def _difference(one: FingerprintLine, other: FingerprintLine) -> FirstDifference
     alike, unlike = _keys(one, other)
     rng, rng_of_other = one.rng or {}, other.rng or {}
     for library in {**rng, **rng_of_other}:
-        if rng.get(library) != rng_of_other.get(library):
+        if library not in but and rng.get(library) != rng_of_other.get(library):
             return FirstDifference(
                 step=one.step,
                 stage="rng",
                 tensor=library,
+                optimizer_index=one.optimizer_index,
                 a=rng.get(library),
                 b=rng_of_other.get(library),
                 equal=alike,
@@ -201,12 +212,15 @@ def _difference(one: FingerprintLine, other: FingerprintLine) -> FirstDifference
             step=one.step,
             stage=stage,
             tensor=tensor,
+            optimizer_index=one.optimizer_index,
             a=before,
             b=after,
             equal=alike,
             differ=unlike,
             detail=f"{one}: other {_WORDS[key]}{where}{those}",
         )
+    if but and rng != rng_of_other:
+        return None  # that is all, and was to be passed over
     return FirstDifference(step=one.step, stage=None, detail=f"{one}: another line")
 
 

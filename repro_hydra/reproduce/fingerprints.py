@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from repro_hydra.record.fingerprint import (
     FingerprintLine,
@@ -17,17 +17,21 @@ from repro_hydra.reproduce.original import Original
 from repro_hydra.session.fingerprints import STOPPED
 
 
-def compared_fingerprints(a: Original, b: Original, *, unfinished: bool) -> FingerprintsCompared:
+def compared_fingerprints(
+    a: Original, b: Original, *, unfinished: bool, but: Collection[str] = ()
+) -> FingerprintsCompared:
     """Where two runs first part; nothing is compared where one of them took none, or its file is damaged.
 
     Parameters
     ----------
     unfinished : bool
         `a` was cut off.
+    but : collection of str
+        Libraries whose generators are not looked at.
     """
     stopped = any(finding.id == STOPPED for run in (a.run, b.run) for finding in run.findings)
     try:
-        return compare_fingerprints(_lines(a), _lines(b), cut_off=unfinished or stopped)
+        return compare_fingerprints(_lines(a), _lines(b), cut_off=unfinished or stopped, but=but)
     except (LeadsOut, OSError, ValueError) as error:
         return FingerprintsCompared(why_not=f"damaged: {error}")
 

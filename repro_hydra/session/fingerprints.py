@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -16,6 +17,7 @@ from repro_hydra.session.ledger import Ledger
 from repro_hydra.session.say import say
 
 if TYPE_CHECKING:
+    from repro_hydra.fingerprint.operators import OperatorTrace
     from repro_hydra.fingerprint.recorder import Fingerprints
 
 
@@ -52,10 +54,27 @@ class JobFingerprints:
             ledger.check_writer,
             whole=options.level is FingerprintLevel.full,
             every=options.every,
+            trace=self._trace(),
         )
         if self._attempt.repeating:
             taking.pause()
         return taking
+
+    def _trace(self) -> OperatorTrace | None:
+        """Of the operators, in a run that is made again to find the one by which it differs."""
+        recorded = self._ledger.plan.recorded
+        watch = None if recorded is None else recorded.watch
+        if watch is None or watch.trace is None:
+            return None
+        from repro_hydra.fingerprint.operators import OperatorTrace
+
+        return OperatorTrace(
+            Path(watch.trace),
+            self._stopped,
+            self._ledger.plan.cwd,
+            optimizer_index=watch.optimizer_index,
+            steps=range(watch.first_step, watch.last_step + 1),
+        )
 
     def went_on(self) -> None:
         """The task goes on from the newest checkpoint, so that no step is made a second time any more."""

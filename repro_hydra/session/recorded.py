@@ -37,6 +37,11 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
 
     whole: bool = True
     """Fingerprints of every tensor, at every step."""
+    trace: str | None = None
+    """A file to write the operators into, of these steps:"""
+    optimizer_index: int = 0
+    first_step: int = 0
+    last_step: int = 0
 
 
 class Recorded(msgspec.Struct, frozen=True, kw_only=True):

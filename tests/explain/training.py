@@ -41,6 +41,49 @@ def main(cfg):
 if __name__ == "__main__":
     main()
 """
+UNSTEADY = """\
+import time
+
+import hydra
+import repro_hydra
+import torch
+
+
+class Layer(torch.nn.Module):
+    def __init__(self, what):
+        super().__init__()
+        self.what = what
+        self.inner = torch.nn.Linear(4, 8)
+        self.table = torch.nn.Parameter(torch.randn(4, 8))
+
+    def forward(self, x, step):
+        x = self.inner(x)
+        if self.what == "forward" and step == 12:
+            x = torch.where(x > 0, x * (1 + time.time_ns() % 997), x)
+        if self.what == "kernel" and step >= 1:
+            picked = self.table[torch.arange(200_000) % 4]
+            x = x + (picked * torch.randn(200_000, 8)).mean()
+        return x.sum(1)
+
+
+@hydra.main(version_base=None, config_path="conf", config_name="config")
+def main(cfg):
+    if cfg.what == "kernel":  # in a mode that sets nothing
+        torch.manual_seed(cfg.seed)
+        torch.set_num_threads(2)
+    model = torch.nn.ModuleDict({"layer": Layer(cfg.what)})
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
+    for step in range(14):
+        loss = model["layer"](torch.randn(16, 4), step).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return {"weights": model["layer"].inner.weight.sum().item(), "table": model["layer"].table.sum().item()}
+
+
+if __name__ == "__main__":
+    main()
+"""
 CONFIG = "seed: 1\nlr: 0.1\nwhat: nothing\n"
 
 

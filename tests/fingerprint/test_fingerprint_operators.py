@@ -1,0 +1,215 @@
+"""The operators of some steps written down, and two such lists held against each other."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from repro_hydra.explain.operators import Parted, first_parted
+from repro_hydra.fingerprint import operators
+from repro_hydra.fingerprint.operators import OperatorTrace, lines_in, values_in
+
+torch = pytest.importorskip("torch")
+
+HERE = Path(__file__)
+Change = Callable[[str, int], float]
+
+
+def nothing(_where: str, _step: int) -> float:
+    return 0.0
+
+
+class Noisy(torch.autograd.Function):  # type: ignore[misc]
+    @staticmethod
+    def forward(ctx: Any, x: Any, change: Change, step: int) -> Any:
+        ctx.noise = change("backward", step)
+        return x * 1
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Any) -> Any:
+        return gradient + torch.tensor(ctx.noise), None, None  # in backward
+
+
+class Model(torch.nn.Module):  # type: ignore[misc]
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = torch.nn.Linear(3, 4)
+        self.drop = torch.nn.Dropout(0.5)
+        self.table = torch.nn.Parameter(torch.randn(5, 4))
+
+    def forward(self, x: Any, change: Change, step: int) -> Any:
+        y = self.drop(self.first(x)) + self.table[torch.arange(8) % 5]  # in forward
+        y = torch.add(y, change("forward", step))  # from outside
+        return Noisy.apply(y, change, step).sum()
+
+
+def trained(path: Path, change: Change = nothing, steps: range = range(4), seed: int = 0) -> list[str]:
+    """Train four steps with the operators of `steps` written to `path`; what failed of ours."""
+    failed: list[str] = []
+    trace = OperatorTrace(
+        path, lambda error: failed.append(str(error)), str(HERE.parent), optimizer_index=0, steps=steps
+    )
+    torch.manual_seed(0)
+    data = torch.randn(8, 3)
+    model = Model()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    torch.manual_seed(seed)
+    trace.install()
+    try:
+        for step in range(4):
+            optimizer.zero_grad()
+            model(data, change, step).backward()
+            if change("way", step):
+                torch.sin(data)
+            for group in optimizer.param_groups:
+                group["lr"] = 0.1 + change("optimizer", step)
+            optimizer.step()
+            trace.stepped(0, step + 1)
+    finally:
+        trace.stop()
+    assert torch.utils._python_dispatch._get_current_dispatch_mode() is None
+    return failed
+
+
+def at(where: str, step: int) -> Change:
+    """1e-3 at one place of one step, and nothing anywhere else."""
+    return lambda place, now: 1e-3 if (place, now) == (where, step) else 0.0
+
+
+def line_of(text: str) -> int:
+    lines = HERE.read_text().splitlines()
+    return next(number for number, line in enumerate(lines, start=1) if line.endswith(text))
+
+
+@pytest.fixture
+def parted(tmp_path: Path) -> Callable[..., Parted | None]:
+    """Where a training parts from one with nothing changed."""
+    numbers = itertools.count()
+
+    def compared(change: Change = nothing, **options: Any) -> Parted | None:
+        a, b = (tmp_path / f"{next(numbers)}.jsonl" for _ in "ab")
+        assert trained(a, steps=options.get("steps", range(4))) == []
+        assert trained(b, change, **options) == []
+        return first_parted(a, b)
+
+    return compared
+
+
+@pytest.fixture(autouse=True)
+def as_the_users(monkeypatch: pytest.MonkeyPatch) -> None:
+    """This file alone is a user's: not pytest, whatever it is installed in."""
+    monkeypatch.setattr(operators, "is_users", lambda filename: filename == __file__)
+
+
+def test_equal_trainings_do_not_part(parted: Any) -> None:
+    assert parted() is None
+
+
+def test_a_number_from_outside_in_the_forward_pass(parted: Any) -> None:
+    found = parted(at("forward", 2))
+    line = found.line
+    assert (line.op, line.phase, line.step, line.module) == ("aten.add.Tensor", "forward", 2, "Model")
+    assert (line.site.file, line.site.line) == (HERE.name, line_of("# from outside"))
+    assert (found.inputs_equal, found.drew, found.same_call) == (False, False, True)
+    assert found.largest == pytest.approx(1e-3, rel=1e-3)
+
+
+def test_a_backward_of_the_users_own(parted: Any) -> None:
+    """Its own line, not that of its forward."""
+    found = parted(at("backward", 1))
+    line = found.line
+    assert (line.op, line.phase, line.step) == ("aten.lift_fresh.default", "backward", 1)
+    assert line.site.line == line_of("# in backward")
+
+
+def test_an_operator_of_a_backward_pass_has_the_line_of_its_forward(tmp_path: Path) -> None:
+    """Where only torch's own code calls it; and the module whose forward that was."""
+    assert trained(tmp_path / "a.jsonl") == []
+    lines = list(lines_in(tmp_path / "a.jsonl"))
+    (put,) = [line for line in lines if line.op.startswith("aten.index_put") and line.step == 0]
+    assert (put.phase, put.module, put.site and put.site.line) == (
+        "backward",
+        "Model",
+        line_of("# in forward"),
+    )
+    assert {line.module for line in lines if line.op.startswith("aten.bernoulli_")} == {"drop"}
+    assert {line.phase for line in lines} == {"forward", "backward", "optimizer"}
+    assert not [
+        line.op for line in lines if line.op.startswith("aten.empty") or line.op.startswith("aten.t.")
+    ]
+    (add, *_) = [line for line in lines if line.op == "aten.add.Tensor"]
+    assert add.kept[0] is not None
+    assert len(values_in(tmp_path / "a.jsonl", add.kept[0])) == 32
+
+
+def test_a_generator_in_another_state(parted: Any) -> None:
+    found = parted(seed=1)
+    assert (found.line.op.startswith("aten.bernoulli_"), found.drew, found.line.module) == (
+        True,
+        True,
+        "drop",
+    )
+
+
+def test_a_rate_of_the_optimizer(parted: Any) -> None:
+    found = parted(at("optimizer", 1))
+    assert (found.line.phase, found.line.step) == ("optimizer", 1)
+
+
+def test_another_way_through_the_program(parted: Any) -> None:
+    """An operator that only one of them calls; at the end of the list, too."""
+    found = parted(at("way", 1))
+    assert (found.same_call, found.b.op) == (False, "aten.sin.default")
+    assert (found.inputs_equal, found.drew) == (False, False)
+
+
+def test_only_the_steps_that_are_asked_for(parted: Any, tmp_path: Path) -> None:
+    """The mode is on within them and gone after; what parts before shows in what comes in."""
+    assert trained(tmp_path / "some.jsonl", steps=range(2, 3)) == []
+    assert {line.step for line in lines_in(tmp_path / "some.jsonl")} == {2}
+    assert parted(at("forward", 3), steps=range(2, 3)) is None
+
+
+def test_memory_that_is_written_over_is_no_difference(tmp_path: Path) -> None:
+    """What lies in fresh memory differs from process to process, and is an input of what writes over it."""
+    traces = [tmp_path / f"{name}.jsonl" for name in "ab"]
+    for path, lay_there in zip(traces, (1.0, 2.0), strict=True):
+        trace = OperatorTrace(path, pytest.fail, str(HERE.parent), optimizer_index=0, steps=range(1))
+        fresh = torch.full((4,), lay_there)
+        trace.install()
+        torch.add(torch.ones(4), 1, out=fresh)
+        fresh.zero_()
+        trace.stop()
+    before, after = (list(lines_in(path)) for path in traces)
+    assert [line.op for line in before] == ["aten.ones.default", "aten.add.out", "aten.zero_.default"]
+    assert before[1].inputs != after[1].inputs
+    assert first_parted(*traces) is None
+
+
+def test_a_failure_of_ours_costs_the_training_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is told once, and no more is written down."""
+    monkeypatch.setattr(operators, "_digest", lambda _value: 1 // 0)
+    assert trained(tmp_path / "a.jsonl") == ["integer division or modulo by zero"]
+    assert list(lines_in(tmp_path / "a.jsonl")) == []
+
+
+def test_a_list_that_a_killed_run_left_is_read_as_far_as_it_is_whole(tmp_path: Path) -> None:
+    trained(tmp_path / "a.jsonl")
+    whole = (tmp_path / "a.jsonl").read_bytes()
+    (tmp_path / "b.jsonl").write_bytes(whole[:-20])
+    assert len(list(lines_in(tmp_path / "b.jsonl"))) == len(whole.splitlines()) - 1
+
+
+def test_no_more_values_are_kept_than_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then digests alone tell."""
+    monkeypatch.setattr(operators, "_MOST_KEPT_BYTES", 100)
+    trained(tmp_path / "a.jsonl")
+    kept = [place for line in lines_in(tmp_path / "a.jsonl") for place in line.kept]
+    assert kept[0] is not None
+    assert kept[-1] is None
