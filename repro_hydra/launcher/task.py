@@ -21,6 +21,7 @@ from repro_hydra.record.environment import EnvironmentRecord
 from repro_hydra.record.paths import RunPaths
 from repro_hydra.session import process
 from repro_hydra.session.child import ChildSession, completed_by_earlier_attempt, record_of_rank_zero
+from repro_hydra.session.closing import finish_earlier_end
 from repro_hydra.session.continuing import value_if_completed
 from repro_hydra.session.plan import Job, Plan, options_from
 from repro_hydra.session.recorded import put_in_place
@@ -67,6 +68,8 @@ def run_in_session(
             return task(config)
     if completed:
         say(f"{job.run_dir}: this run has completed already; its result is taken from its record")
+        if process.rank_and_world(os.environ)[0] == 0:
+            finish_earlier_end(RunPaths(job.run_dir))
         return value
     with Session(plan, job, environment=environment) as session:
         value = task(config)

@@ -12,6 +12,7 @@ import msgspec
 
 from repro_hydra.config import Mode
 from repro_hydra.record.manifest import write_manifest
+from repro_hydra.record.paths import LOCK, RunPaths
 from repro_hydra.record.schema import Finding, Status
 from repro_hydra.record.times import utc_now
 from repro_hydra.record.vouch import user_key, vouch
@@ -19,6 +20,7 @@ from repro_hydra.seed.drawn import streams_drawn_from
 from repro_hydra.session import capture
 from repro_hydra.session.findings import Misuse, Refused, judge
 from repro_hydra.session.ledger import Ledger
+from repro_hydra.session.lock import Held, WriterLock
 from repro_hydra.session.rank_streams import same_streams
 from repro_hydra.session.say import say
 
@@ -56,6 +58,29 @@ def seal(ledger: Ledger, status: Status) -> str | None:
     ledger.keep("vouch", lambda: vouch(paths, ledger.run.run_id, user_key(os.environ)))
     digest: str | None = ledger.keep("manifest", partial(write_manifest, paths))
     return digest
+
+
+def finish_earlier_end(paths: RunPaths) -> None:
+    """Do what an earlier attempt could not, that was killed right after its run had completed: manifest and lock.
+
+    It vouches for nothing: this process has not written what stands there.
+    """
+    if paths.manifest.exists() and not any(paths.run_dir.glob(f"{LOCK}*")):
+        return
+    lock = WriterLock(paths.run_dir, os.environ)
+    try:
+        lock.acquire()
+    except (Held, OSError):  # it is still at it; or nothing can be written there
+        return
+    try:
+        if not paths.manifest.exists():
+            say(
+                f"{paths.run_dir}: the record has completed without a manifest; made now: {write_manifest(paths)}"
+            )
+    except OSError as error:
+        say(f"{paths.manifest}: cannot be made: {error}")
+    finally:
+        lock.release()
 
 
 def tell(ledger: Ledger, digest: str | None) -> None:

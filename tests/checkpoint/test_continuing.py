@@ -183,6 +183,32 @@ def test_a_run_that_has_completed_is_not_run_again(gone_on: GoneOn) -> None:
     assert {path: path.read_bytes() for path in sorted(script.record.rglob("*")) if path.is_file()} == before
 
 
+OWNER = """\
+import os, signal, sys
+from pathlib import Path
+from repro_hydra.session.lock import WriterLock
+
+WriterLock(Path(sys.argv[1]), os.environ).acquire()
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_run_that_was_killed_right_after_it_had_completed_is_finished(gone_on: GoneOn) -> None:
+    """Its manifest is made, and the lock of the one that was killed does not stay."""
+    script = gone_on.script
+    ended = subprocess.run([sys.executable, "-c", OWNER, str(script.run_dir)], timeout=LIMIT_S)
+    assert ended.returncode == -9
+    assert len(list(script.run_dir.glob(".repro-lock*"))) == 2
+    manifest = script.record / "manifest.json"
+    before = json.loads(manifest.read_text())["files"]
+    manifest.unlink()
+    done = script.start()
+    assert done.returncode == 0, done.stderr
+    assert "completed without a manifest" in done.stderr
+    assert json.loads(manifest.read_text())["files"] == before
+    assert list(script.run_dir.glob(".repro-lock*")) == []
+
+
 def test_a_taken_directory_says_how_to_go_on(gone_on: GoneOn) -> None:
     script = gone_on.script
     done = subprocess.run(

@@ -27,6 +27,7 @@ def check(project: Project, found: Disturbed, name: str, seeds: range) -> None:
         for restart in found.restarts[number]:
             assert restart["reason"]
             assert 0 <= restart["step"] <= STEPS
+        assert (run / ".repro" / "manifest.json").exists()
         assert list(run.glob(".repro-lock*")) == []
     # One that ends by itself within its grace time has no restart: run again, it finds itself completed.
     assert sum(bool(restarts) for restarts in found.restarts.values()) >= len(seeds) - 1, found
