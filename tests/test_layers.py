@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -87,3 +88,14 @@ def test_every_room_has_its_place() -> None:
     """A new package is put into the table above by whoever makes it."""
     rooms = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
     assert rooms <= FLOOR.keys()
+
+
+def test_no_two_modules_of_the_tests_have_one_name() -> None:
+    """Their folders are no packages: of two that are called alike, one would be imported in the other's place."""
+    tests = Path(__file__).resolve().parent
+    names = Counter(
+        path.name
+        for path in tests.rglob("*.py")
+        if "cases" not in path.relative_to(tests).parts and path.name != "conftest.py"
+    )
+    assert [name for name, count in names.items() if count > 1] == []

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from laboratory import Laboratory, laboratory_in
-from training import CONFIG, UNSTEADY, explained, line_of, rewrite
+from parting_runs import CONFIG, UNSTEADY, explained, line_of, rewrite
 
 from repro_hydra.explain.bisect import bisected
 from repro_hydra.record.fingerprint import FirstDifference

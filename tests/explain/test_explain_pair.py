@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from laboratory import edit, laboratory_in
-from training import CONFIG, SCRIPT, explained, line_of, rewrite, write_data
+from parting_runs import CONFIG, SCRIPT, explained, line_of, rewrite, write_data
 
 pytest.importorskip("torch")
 

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 from laboratory import Laboratory, edit, laboratory_in
-from training import CONFIG, SCRIPT, explained, rewrite, write_data
+from parting_runs import CONFIG, SCRIPT, explained, rewrite, write_data
 
 pytest.importorskip("torch")
 
