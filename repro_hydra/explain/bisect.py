@@ -134,7 +134,6 @@ def _told(answer: Explanation, traces: list[Path], one: Original) -> Explanation
         stage=stage,
         operator=line.op,
         module=line.module,
-        detail=f"{answer.detail}; {cause.detail}",
         headline=f"they part by {line.op}{'' if line.site is None else f' at {line.site}'}, in {stage} of step "
         f"{line.step}",
         max_abs_diff=answer.max_abs_diff if parted.largest is None else to_json(parted.largest),
@@ -151,15 +150,15 @@ def _stage_of(parted: Parted, answer: Explanation) -> Stage | None:
         return answer.stage if answer.stage in ("optimizer", "weights") else "optimizer"
     if parted.drew:
         return "rng"
-    if answer.stage == "batch" and line.module is None and not parted.inputs_equal:
-        return "batch"
+    if answer.stage == "batch" and line.step == answer.step and not parted.inputs_equal:
+        return "batch"  # it came from outside, and this operator is the first that reads it
     return "forward"
 
 
 def _cause(parted: Parted, stage: Stage | None) -> PlacedCause:
     line = parted.line
     where = "" if line.site is None else f"{line.site}: "
-    who = f"{line.op}{'' if line.module is None else f' in {line.module}'}{_PHASES[line.phase]}"
+    who = f"{line.op}{'' if line.module is None else f' in module {line.module}'}{_PHASES[line.phase]}"
     if not parted.same_call:
         ops = [f"{one.op}" if one is not None else "none" for one in (parted.a, parted.b)]
         told = f"the runs go other ways: {ops[0]} in the one, {ops[1]} in the other"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from repro_hydra.environment.circumstances import Circumstance
 from repro_hydra.explain.causes import causes_of
 from repro_hydra.explain.document import Explanation
 from repro_hydra.explain.parting import Parting, largest_of, parting_of
@@ -12,6 +13,7 @@ from repro_hydra.reproduce.differences import circumstances
 from repro_hydra.reproduce.original import Original
 from repro_hydra.reproduce.verdict import amount
 
+_IGNORED = ", and nothing follows from it: the program draws nothing, or seeds again with a constant"
 _NOTHING = (
     "neither run left anything that could differ. Return a metric from the task, write a file, or take fingerprints: "
     "+repro/fingerprint=steps"
@@ -23,6 +25,7 @@ def explain_pair(
 ) -> Explanation:
     """Where the runs part, and the likely causes; see `causes_of`."""
     parting = parting_of(a, b)
+    seeds = [item for item in circumstances(a, b) if item.area == "seed"]
     if parting.equal and parting.compared.total == 0:
         return Explanation(
             equal=False,
@@ -38,11 +41,11 @@ def explain_pair(
             headline=_equal_headline(a, b, parting),
             a=str(a.dir),
             b=str(b.dir),
+            causes=[PlacedCause(area="seed", detail=f"{_told(seed)}{_IGNORED}") for seed in seeds[:1]],
             compared=parting.compared,
             why_not=parting.prints.why_not,
         )
     first, values = parting.first, parting.values
-    seeds = [item for item in circumstances(a, b) if item.area == "seed"]
     stage, tensor, detail = parting.stage, None, parting.detail()
     step = None
     if first is not None:
@@ -51,7 +54,7 @@ def explain_pair(
         step, tensor = values.step, values.name
     if seeds:
         stage = "seed"
-        detail = f"{seeds[0].key}: {seeds[0].a} and {seeds[0].b}; then {detail}"
+        detail = f"{_told(seeds[0])}; then {detail}"
     return Explanation(
         equal=False,
         headline=f"they differ{'' if stage is None else f' in {stage}'}"
@@ -68,6 +71,10 @@ def explain_pair(
         compared=parting.compared,
         why_not=parting.prints.why_not,
     )
+
+
+def _told(seed: Circumstance) -> str:
+    return f"{seed.key}: {seed.a} and {seed.b}"
 
 
 def _name_of(parting: Parting) -> str:

@@ -40,12 +40,24 @@ def explain_rerun(
     """
     try:
         reruns = Reruns(run_dir, workshop)
-        return _explained(reruns, workshop.scratch, environ, bisect=bisect)
+        return explained_by(reruns, workshop.scratch, environ, bisect=bisect)
     except Lacking as error:
         return _impossible(run_dir, error.missing)
 
 
-def _explained(reruns: Reruns, scratch: Path, environ: Mapping[str, str], *, bisect: bool) -> Explanation:
+def explained_by(reruns: Reruns, scratch: Path, environ: Mapping[str, str], *, bisect: bool) -> Explanation:
+    """As `explain_rerun`, with reruns of a run that can be made again.
+
+    Parameters
+    ----------
+    scratch : Path
+        A folder for what `bisect` writes down.
+
+    Raises
+    ------
+    Lacking, OSError
+        As `Reruns.make`.
+    """
     original = reruns.original
     # Digests of parts of tensors are compared with digests of the same parts only.
     watch = None if takes_steps_only(original) else WHOLE

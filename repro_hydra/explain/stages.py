@@ -78,6 +78,10 @@ _TOLD = {
         "gradients and the optimizer's states are equal and the weights are not: the optimizer's rate, or something "
         "besides it that writes weights (an average, clipping, a callback)",
     ),
+    "named": _Told(
+        "determinism",
+        "a value that the program handed in is the first to differ: look at what makes it, since the one before it",
+    ),
     "metrics": _Told(
         "metrics",
         "the trainings are equal, step by step: what differs is made beside them, such as a time that was measured or "
@@ -118,6 +122,8 @@ def _kind(parting: Parting) -> str:
     first = parting.first
     if first is None:
         return "metrics" if parting.prints.steps and parting.stage == "metrics" else ""
+    if first.stage is None:
+        return "" if first.tensor is None else "named"
     if parting.only_initial:
         return "initial"
     if parting.stage == "rng" and "batch" in first.differ:

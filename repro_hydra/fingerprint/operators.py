@@ -156,6 +156,7 @@ class OperatorTrace:
             optimizer.register_optimizer_step_pre_hook(lambda *_: self._optimizing(True)),
             optimizer.register_optimizer_step_post_hook(lambda *_: self._optimizing(False)),
         ]
+        self._cuda = torch.cuda
         self._node = torch._C._current_autograd_node
         self._sequence = torch.autograd._get_sequence_nr
         self._seeded = torch.Tag.nondeterministic_seeded
@@ -212,6 +213,8 @@ class OperatorTrace:
         return __torch_dispatch__
 
     def _before(self, func: Any, args: Any, kwargs: Any, frame: FrameType) -> dict[str, Any] | None:
+        if self._cuda.is_initialized() and self._cuda.is_current_stream_capturing():
+            return None  # what we did on the device would become part of the user's graph
         phase, site, module = self._place(frame)
         name = str(func)
         if name.startswith(_UNWRITTEN) or (func.is_view and not name.startswith(_MADE_IN_PYTHON)):

@@ -10,6 +10,9 @@ from typing import Any
 import numpy as np
 from laboratory import Laboratory
 
+from repro_hydra.reproduce.original import Original, read_original
+from repro_hydra.session.recorded import Watch
+
 SCRIPT = """\
 import random
 import time
@@ -61,8 +64,8 @@ class Layer(torch.nn.Module):
         if self.what == "forward" and step == 12:
             x = torch.where(x > 0, x * (1 + time.time_ns() % 997), x)
         if self.what == "kernel" and step >= 1:
-            picked = self.table[torch.arange(200_000) % 4]
-            x = x + (picked * torch.randn(200_000, 8)).mean()
+            picked = self.table[torch.arange(100_000) % 4]
+            x = x + (picked * torch.randn(100_000, 8)).mean()
         return x.sum(1)
 
 
@@ -71,6 +74,8 @@ def main(cfg):
     if cfg.what == "kernel":  # in a mode that sets nothing
         torch.manual_seed(cfg.seed)
         torch.set_num_threads(2)
+    with open("left.txt", "a") as stream:
+        stream.write("x")
     model = torch.nn.ModuleDict({"layer": Layer(cfg.what)})
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
     for step in range(14):
@@ -78,7 +83,12 @@ def main(cfg):
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    return {"weights": model["layer"].inner.weight.sum().item(), "table": model["layer"].table.sum().item()}
+    layer = model["layer"]
+    return {
+        "weights": layer.inner.weight.sum().item(),
+        "table": layer.table.sum().item(),
+        "left": len(open("left.txt").read()),
+    }
 
 
 if __name__ == "__main__":
@@ -114,3 +124,18 @@ def explained(lab: Laboratory, *arguments: str | Path, code: int, cwd: Path | No
     document: dict[str, Any] = json.loads(ended.out)
     assert document["equal"] is (code == 0)
     return document
+
+
+class Handed:
+    """In place of new runs, recorded ones, one after the other."""
+
+    def __init__(self, *runs: Path, original: Path | None = None) -> None:
+        self.original = read_original(original or runs[0])
+        self.made: list[Original] = []
+        self.left = list(runs)
+        self.watched: list[Watch | None] = []
+
+    def make(self, watch: Watch | None) -> Original:
+        self.watched.append(watch)
+        self.made.append(read_original(self.left.pop(0)))
+        return self.made[-1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -10,12 +11,10 @@ from typing import Any
 
 import pytest
 from laboratory import Laboratory, laboratory_in
-from parting_runs import CONFIG, UNSTEADY, explained, line_of, rewrite
+from parting_runs import CONFIG, UNSTEADY, Handed, explained, line_of, rewrite
 
 from repro_hydra.explain.bisect import bisected
 from repro_hydra.record.fingerprint import FirstDifference
-from repro_hydra.reproduce.original import Original, read_original
-from repro_hydra.session.recorded import Watch
 
 pytest.importorskip("torch")
 
@@ -24,10 +23,13 @@ pytest.importorskip("torch")
 def ran(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     """Two unsteady runs: a kernel that adds in no fixed order, and a clock within a forward pass."""
     lab = laboratory_in(tmp_path_factory.mktemp("lab"))
-    lab.holding(UNSTEADY, CONFIG)
-    lab.run("-m", "+repro=record", "+repro/fingerprint=full", "what=kernel").ok()
+    lab.holding(UNSTEADY, CONFIG, **{".gitignore": "outputs/\n__pycache__/\nleft.txt\n"})
+    lab.run("+repro=record", "+repro/fingerprint=full", "what=kernel").ok()
     kernel = lab.only_run()
-    return SimpleNamespace(lab=lab, kernel=kernel, forward=lab.original("what=forward"))
+    (lab.top / "left.txt").unlink()
+    forward = lab.original("what=forward")
+    (lab.top / "left.txt").unlink()
+    return SimpleNamespace(lab=lab, kernel=kernel, forward=forward)
 
 
 def bisection(lab: Laboratory, run: Path) -> dict[str, Any]:
@@ -55,7 +57,9 @@ def test_a_kernel_that_adds_in_no_fixed_order(ran: SimpleNamespace) -> None:
         "train.py",
         line_of("self.table[", UNSTEADY),
     )
-    assert "gives another output for equal inputs" in first["detail"]
+    assert "in module Layer in the backward pass gives another output for equal inputs" in first["detail"]
+    (seed,) = [cause["detail"] for cause in document["causes"] if cause["area"] == "seed"]
+    assert "python and numpy began in other states" in seed  # in each two runs, and nothing follows from it
 
 
 def test_a_clock_in_a_forward_pass(ran: SimpleNamespace) -> None:
@@ -68,22 +72,20 @@ def test_a_clock_in_a_forward_pass(ran: SimpleNamespace) -> None:
     assert document["max_abs_diff"] > 1e-3
     assert len(document["reruns"]) == 3
     assert "forward of step 12" in document["headline"]
+    records = [Path(rerun) / ".repro" for rerun in document["reruns"]]
+    # The original's fingerprints are of `steps`: the first rerun's too, the others' are of every tensor.
+    prints = [json.loads((record / "fingerprints.jsonl").read_text().splitlines()[0]) for record in records]
+    assert ["tensors" in line for line in prints] == [False, True, True]
+    # What a run leaves in its tree is not there for the next; and no run is told apart by what it is asked to do.
+    assert [json.loads((record / "result.json").read_text())["left"] for record in records] == [1, 1, 1]
+    configs = [json.loads((record / "config.json").read_text())["resolved"] for record in records]
+    assert (
+        configs[0] == configs[1] == json.loads((ran.forward / ".repro/config.json").read_text())["resolved"]
+    )
 
 
 def test_misuse(ran: SimpleNamespace) -> None:
     ran.lab.repro("explain", str(ran.kernel), "--bisect").refused(2, "expected --rerun beside them")
-
-
-class Handed:
-    """In place of new runs, recorded ones, one after the other."""
-
-    def __init__(self, *runs: Path) -> None:
-        self.left = list(runs)
-        self.watched: list[Watch | None] = []
-
-    def make(self, watch: Watch | None) -> Original:
-        self.watched.append(watch)
-        return read_original(self.left.pop(0))
 
 
 @pytest.fixture

@@ -198,6 +198,21 @@ def test_initial_weights_and_a_tensor_are_told(ran: SimpleNamespace, copy: Path)
     assert "backward" in document["causes"][0]["detail"]
 
 
+@pytest.mark.parametrize(("name", "stage"), [("gradients", "gradient"), ("q_values", None)])
+def test_a_value_that_the_program_handed_in(
+    ran: SimpleNamespace, tmp_path: Path, name: str, stage: str | None
+) -> None:
+    """Its stage is that of its name, if it is called like one; nothing is said of digests that are not there."""
+    runs = [shutil.copytree(ran.base, tmp_path / which) for which in "ab"]
+    for run, digest in zip(runs, "ab", strict=True):
+        with (run / ".repro" / "fingerprints.jsonl").open("a") as stream:
+            stream.write(json.dumps({"step": 0, "name": name, "digest": "0" * 16}) + "\n")
+            stream.write(json.dumps({"step": 1, "name": name, "digest": digest * 16}) + "\n")
+    document = explained(ran.lab, *runs, code=1)
+    assert (*told(document), document["tensor"]) == (stage, 1, name)
+    assert "a value that the program handed in" in document["causes"][0]["detail"]
+
+
 def test_a_run_that_was_cut_off_is_compared_as_far_as_it_went(ran: SimpleNamespace, copy: Path) -> None:
     """How they ended is all that differs; that the other has more is no difference."""
     edit(copy / ".repro" / "run.json", status="interrupted")
@@ -212,6 +227,15 @@ def test_a_run_that_was_cut_off_is_compared_as_far_as_it_went(ran: SimpleNamespa
         "the first completed, the second interrupted",
     )
     assert document["compared"]["fingerprint_steps"] == 3
+
+
+def test_a_seed_from_which_nothing_follows(ran: SimpleNamespace, copy: Path) -> None:
+    edit(copy / ".repro" / "run.json", seed=5)
+    document = explained(ran.lab, ran.base, copy, code=0)
+    assert document["stage"] is None
+    (cause,) = document["causes"]
+    assert cause["area"] == "seed"
+    assert cause["detail"].startswith("seed: 1 and 5, and nothing follows from it")
 
 
 def test_misuse(ran: SimpleNamespace, copy: Path) -> None:
