@@ -21,7 +21,15 @@ _MOST = 10
 
 
 def run(
-    references: list[str], *, rerun: bool, bisect: bool, env: str, yes: bool, output: Path | None, json: bool
+    references: list[str],
+    *,
+    rerun: bool,
+    bisect: bool,
+    env: str,
+    yes: bool,
+    output: Path | None,
+    ignore: tuple[str, ...],
+    json: bool,
 ) -> None:
     """The command."""
     if not rerun and (bisect or yes or output is not None or env != "current"):
@@ -29,9 +37,9 @@ def run(
             "--bisect, --env, --yes and --output say how a run is made again: expected --rerun beside them"
         )
     answer = (
-        _made_again(references, bisect=bisect, env=env, yes=yes, output=output)
+        _made_again(references, ignore, bisect=bisect, env=env, yes=yes, output=output)
         if rerun
-        else _recorded(references)
+        else _recorded(references, ignore)
     )
     if json:
         print_json(answer)
@@ -42,7 +50,7 @@ def run(
         raise SystemExit(NO)
 
 
-def _recorded(references: list[str]) -> Explanation:
+def _recorded(references: list[str], ignore: tuple[str, ...]) -> Explanation:
     if len(references) != 2:
         hint = ". To make it again and explain what differs: --rerun" if len(references) == 1 else ""
         raise UserError(f"expected two runs, found {len(references)}{hint}")
@@ -50,17 +58,23 @@ def _recorded(references: list[str]) -> Explanation:
     for original in (a, b):
         for problem in original.problems:
             print(f"{original.dir}: {problem}", file=sys.stderr)
-    return explain_pair(a, b, os.environ)
+    return explain_pair(a, b, os.environ, ignore=ignore)
 
 
 def _made_again(
-    references: list[str], *, bisect: bool, env: str, yes: bool, output: Path | None
+    references: list[str],
+    ignore: tuple[str, ...],
+    *,
+    bisect: bool,
+    env: str,
+    yes: bool,
+    output: Path | None,
 ) -> Explanation:
     if len(references) != 1:
         raise UserError(f"--rerun: expected one run, found {len(references)}")
     (reference,) = references
     run_dir = run_called(reference)
-    asked = asked_of("explain", Judgement(), env=env, output=output, yes=yes)
+    asked = asked_of("explain", Judgement(ignore=ignore), env=env, output=output, yes=yes)
     with running_again("explain --rerun", reference), Workshop(asked) as workshop:
         return explain_rerun(run_dir, workshop, os.environ, bisect=bisect)
 

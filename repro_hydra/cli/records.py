@@ -84,13 +84,26 @@ def explain_command(
     output: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where reruns go; by default reproductions/.")
     ] = None,
+    ignore: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PATTERN", help="Files and metrics to leave out (a time, say); repeatable."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Explain why runs differ: the first step, stage, tensor and operator that differ, then the likely cause."""
     from repro_hydra.cli import explain
 
     with told_plainly("explain"):
-        explain.run(runs, rerun=rerun, bisect=bisect, env=env, yes=yes, output=output, json=json)
+        explain.run(
+            runs,
+            rerun=rerun,
+            bisect=bisect,
+            env=env,
+            yes=yes,
+            output=output,
+            ignore=tuple(ignore or ()),
+            json=json,
+        )
 
 
 def export_command(

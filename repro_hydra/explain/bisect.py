@@ -72,7 +72,7 @@ def bisected(
     for number in range(_MOST_PAIRS):
         traces = [scratch / f"operators-{number}-{which}.jsonl" for which in "ab"]
         one, other = (reruns.make(_watch(place, trace)) for trace in traces)
-        found = explain_pair(one, other, environ, of_one=True)
+        found = explain_pair(one, other, environ, ignore=reruns.ignore, of_one=True)
         if found.equal:
             equal += 1
             answer = answer or found

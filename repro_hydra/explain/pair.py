@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from repro_hydra.environment.circumstances import Circumstance
 from repro_hydra.explain.causes import causes_of
@@ -21,10 +21,15 @@ _NOTHING = (
 
 
 def explain_pair(
-    a: Original, b: Original, environ: Mapping[str, str], *, of_one: bool = False
+    a: Original,
+    b: Original,
+    environ: Mapping[str, str],
+    *,
+    ignore: Sequence[str] = (),
+    of_one: bool = False,
 ) -> Explanation:
-    """Where the runs part, and the likely causes; see `causes_of`."""
-    parting = parting_of(a, b)
+    """Where the runs part, and the likely causes; see `parting_of` and `causes_of`."""
+    parting = parting_of(a, b, ignore)
     seeds = [item for item in circumstances(a, b) if item.area == "seed"]
     if parting.equal and parting.compared.total == 0:
         return Explanation(
@@ -87,4 +92,5 @@ def _name_of(parting: Parting) -> str:
 def _equal_headline(a: Original, b: Original, parting: Parting) -> str:
     if a.dir == b.dir:
         return "equal: it is one and the same run"
-    return f"equal: {amount(parting.compared)}"
+    began = f"; {' and '.join(parting.unseeded)} began in other states, and nothing follows from it"
+    return f"equal: {amount(parting.compared)}{began if parting.unseeded else ''}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from typing import get_args
 
 from repro_hydra.explain.document import Stage
@@ -90,18 +91,25 @@ class Parting:
         return self.ends or (self.files[0] if self.files else "")
 
 
-def parting_of(a: Original, b: Original) -> Parting:
-    """Hold against each other what two runs did."""
+def parting_of(a: Original, b: Original, ignore: Sequence[str] = ()) -> Parting:
+    """Hold against each other what two runs did.
+
+    Parameters
+    ----------
+    ignore : sequence of str
+        Patterns, as in a shell, of files and metrics to leave out.
+    """
     unfinished = any(run.status not in _ENDED for run in (a.run, b.run))
     prints, unseeded = _looking_past_unseeded(a, b, unfinished=unfinished)
-    shorter, longer = sorted((a.logged, b.logged), key=len) if unfinished else (a.logged, b.logged)
+    logged = [[_kept(row, ignore) for row in original.logged] for original in (a, b)]
+    shorter, longer = sorted(logged, key=len) if unfinished else logged
     logged_values, _ = differing_logged(shorter, longer, lambda _name: _BITS, unfinished=unfinished)
-    outputs = compare_outputs(a, b, (), _BITS, unfinished=unfinished)
-    one, other = a.result or {}, b.result or {}
+    outputs = compare_outputs(a, b, ignore, _BITS, unfinished=unfinished)
+    one, other = _kept(a.result or {}, ignore), _kept(b.result or {}, ignore)
     return Parting(
         prints=prints,
         unseeded=unseeded,
-        logged=next(_lines(a.logged, b.logged, unfinished=unfinished), None),
+        logged=next(_lines(*logged, unfinished=unfinished), None),
         result=None if unfinished else _values(one, other, None, "result"),
         files=outputs.details,
         ends=_ends(a, b),
@@ -116,16 +124,26 @@ def parting_of(a: Original, b: Original) -> Parting:
     )
 
 
+def _kept(row: Mapping[str, JSON], ignore: Sequence[str]) -> dict[str, JSON]:
+    """What of a line of metrics, or of a result, is compared."""
+    left_out = ("time", *ignore) if "step" in row else ignore
+    return {
+        name: value
+        for name, value in row.items()
+        if name == "step" or not any(fnmatchcase(name, pattern) for pattern in left_out)
+    }
+
+
 def _looking_past_unseeded(
     a: Original, b: Original, *, unfinished: bool
 ) -> tuple[FingerprintsCompared, list[str]]:
     """A generator that nobody seeded differs in every two runs: what parts besides it is what is asked about."""
     prints = compared_fingerprints(a, b, unfinished=unfinished)
-    plain, unseeded = prints, list[str]()
+    unseeded: list[str] = []
     while (library := _unseeded_at_the_start(prints.first, a, b)) is not None:
         unseeded.append(library)
         prints = compared_fingerprints(a, b, unfinished=unfinished, but=unseeded)
-    return (plain, []) if prints.first is None else (prints, unseeded)
+    return prints, unseeded
 
 
 def _unseeded_at_the_start(first: FirstDifference | None, a: Original, b: Original) -> str | None:
@@ -144,12 +162,7 @@ def _lines(
         one = a[number] if number < len(a) else {}
         other = b[number] if number < len(b) else {}
         step = one.get("step", other.get("step"))
-        found = _values(
-            {name: value for name, value in one.items() if name != "time"},
-            {name: value for name, value in other.items() if name != "time"},
-            step,
-            f"step {step}",
-        )
+        found = _values(one, other, step, f"step {step}")
         if found is not None:
             yield found
 

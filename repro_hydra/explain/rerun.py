@@ -19,7 +19,7 @@ from repro_hydra.explain.parting import parting_of
 from repro_hydra.explain.reruns import WHOLE, Reruns
 from repro_hydra.record.reproduction import PlacedCause
 from repro_hydra.reproduce.again import Lacking
-from repro_hydra.reproduce.fingerprints import takes_steps_only
+from repro_hydra.reproduce.fingerprints import read_whole, taken_as
 from repro_hydra.reproduce.workshop import Workshop
 
 
@@ -59,18 +59,18 @@ def explained_by(reruns: Reruns, scratch: Path, environ: Mapping[str, str], *, b
         As `Reruns.make`.
     """
     original = reruns.original
-    # Digests of parts of tensors are compared with digests of the same parts only.
-    watch = None if takes_steps_only(original) else WHOLE
-    first = reruns.make(watch)
-    against_original = explain_pair(original, first, environ)
+    # As the original took its own, that they can be compared; all of them where it took none.
+    first = reruns.make(WHOLE if taken_as(original).level == "off" else None)
+    against_original = explain_pair(original, first, environ, ignore=reruns.ignore)
     if against_original.equal:
         headline = f"the run comes out again as it did: {against_original.headline}"
         return _answer(reruns, against_original, headline, unsteady=None)
     if bisect:
         against_itself = bisected(reruns, parting_of(original, first).first, scratch, environ)
     else:
-        before = first if watch is not None else reruns.make(WHOLE)
-        against_itself = explain_pair(before, reruns.make(WHOLE), environ, of_one=True)
+        before = first if read_whole(first) else reruns.make(WHOLE)
+        again = reruns.make(WHOLE)
+        against_itself = explain_pair(before, again, environ, ignore=reruns.ignore, of_one=True)
     if against_itself.equal:
         headline = (
             "reruns are equal, and the original is not: something was otherwise when it ran. Original and rerun: "

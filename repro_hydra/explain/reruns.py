@@ -29,6 +29,8 @@ class Reruns:
 
     def __init__(self, run_dir: Path, workshop: Workshop) -> None:
         self.original = read_original(run_dir)
+        self.ignore = workshop.asked.judgement.ignore
+        """Patterns of files and metrics that are not compared."""
         self.made: list[Original] = []
         self._workshop = workshop
         self._prepared = Prepared(self.original, workshop)

@@ -144,6 +144,9 @@ class OperatorTrace:
 
     def install(self) -> None:
         """Begin; torch must be imported."""
+        self._guarded(self._install)
+
+    def _install(self) -> None:
         torch: Any = sys.modules["torch"]
         from torch.nn.modules import module
         from torch.optim import optimizer
@@ -167,7 +170,7 @@ class OperatorTrace:
         if optimizer_index == self._index and self._is_ours():
             self._step = steps
             self._forward.clear()
-            self._turn()
+            self._guarded(self._turn)
 
     def stop(self) -> None:
         """End; a mode that the program left on top of ours stays, and does nothing."""
@@ -283,7 +286,7 @@ class OperatorTrace:
         if not self._on or not self._is_ours():
             return
         if not self._modules:
-            self._names = {id(inner): name for name, inner in module.named_modules()}
+            self._names = self._guarded(_names_in, module) or {}
         self._modules.append(self._names.get(id(module)) or type(module).__name__)
 
     def _leave_module(self, *_: Any) -> None:
@@ -306,6 +309,10 @@ class OperatorTrace:
             self._on, self._broken = False, True
             self._failed(error)
             return None
+
+
+def _names_in(module: Any) -> dict[int, str]:
+    return {id(inner): name for name, inner in module.named_modules()}
 
 
 def _outputs(func: Any, args: Any, kwargs: Any, result: Any) -> list[Any]:

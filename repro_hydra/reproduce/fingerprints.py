@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from typing import NamedTuple
 
 from repro_hydra.record.fingerprint import (
     FingerprintLine,
@@ -29,6 +30,11 @@ def compared_fingerprints(
     but : collection of str
         Libraries whose generators are not looked at.
     """
+    steps = taken_as(a).every, taken_as(b).every
+    if None not in steps and steps[0] != steps[1] and "off" not in (taken_as(a).level, taken_as(b).level):
+        return FingerprintsCompared(
+            why_not=f"one took each {steps[0]}. step, the other each {steps[1]}. (fingerprint.every)"
+        )
     stopped = any(finding.id == STOPPED for run in (a.run, b.run) for finding in run.findings)
     try:
         return compare_fingerprints(_lines(a), _lines(b), cut_off=unfinished or stopped, but=but)
@@ -49,9 +55,26 @@ def cause_of(compared: FingerprintsCompared) -> list[Cause]:
     return [Cause(area="fingerprints", detail=detail)]
 
 
-def takes_steps_only(original: Original) -> bool:
-    """Whether a run's fingerprints are of parts of its tensors, as `steps` takes them; False where it took none."""
+class TakenAs(NamedTuple):
+    """How a run took fingerprints, by its options; None where its record does not tell."""
+
+    level: str | None
+    every: int | None
+
+
+def taken_as(original: Original) -> TakenAs:
+    """How `original` took its fingerprints."""
+    options = None if original.config is None else original.config.repro
+    chosen = options.get("fingerprint") if isinstance(options, dict) else None
+    chosen = chosen if isinstance(chosen, dict) else {}
+    level, every = chosen.get("level"), chosen.get("every")
+    return TakenAs(level if isinstance(level, str) else None, every if isinstance(every, int) else None)
+
+
+def read_whole(original: Original) -> bool:
+    """Whether a run's fingerprints are of every step, and of every tensor whole."""
     try:
-        return any(line.name is None and line.tensors is None for line in _lines(original))
+        parts = any(line.name is None and line.tensors is None for line in _lines(original))
     except (LeadsOut, OSError, ValueError):
         return False
+    return not parts and taken_as(original).every == 1

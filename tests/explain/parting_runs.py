@@ -131,6 +131,7 @@ class Handed:
 
     def __init__(self, *runs: Path, original: Path | None = None) -> None:
         self.original = read_original(original or runs[0])
+        self.ignore: tuple[str, ...] = ()
         self.made: list[Original] = []
         self.left = list(runs)
         self.watched: list[Watch | None] = []

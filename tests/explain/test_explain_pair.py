@@ -168,6 +168,50 @@ def test_fingerprints_of_another_scheme_are_not_compared(ran: SimpleNamespace, c
     )
 
 
+def test_fingerprints_of_other_steps_are_not_compared(ran: SimpleNamespace, copy: Path) -> None:
+    """Each second step of the one is no other step of the other."""
+    config = json.loads((copy / ".repro" / "config.json").read_text())
+    config["repro"]["fingerprint"]["every"] = 2
+    (copy / ".repro" / "config.json").write_text(json.dumps(config))
+    prints = copy / ".repro" / "fingerprints.jsonl"
+    prints.write_text("".join(prints.read_text().splitlines(keepends=True)[::2]))
+    document = explained(ran.lab, ran.base, copy, code=0)
+    assert document["why_not"] == "one took each 1. step, the other each 2. (fingerprint.every)"
+
+
+def test_a_generator_that_nobody_seeded_is_looked_past(ran: SimpleNamespace, tmp_path: Path) -> None:
+    """It differs in every two runs: equal where nothing follows, else what does follow is told."""
+    a, b = (shutil.copytree(ran.base, tmp_path / which) for which in "ab")
+    for run, digest in ((a, "a"), (b, "b")):
+        edit(run / ".repro" / "run.json", seed_set=False, seeds={"numpy": None, "torch": 1})
+        rewrite(
+            run / ".repro" / "fingerprints.jsonl",
+            lambda line, digest=digest: line | {"rng": line["rng"] | {"numpy": digest * 16}},
+        )
+    ended = ran.lab.repro("explain", str(a), str(b)).ok()
+    assert "numpy began in other states, and nothing follows from it" in ended.out
+    prints = b / ".repro" / "fingerprints.jsonl"
+    rewrite(prints, lambda line: line | ({"batch": "0" * 16} if line["step"] == 4 else {}))
+    document = explained(ran.lab, a, b, code=1)
+    assert told(document) == ("batch", 4)
+    assert document["causes"][0]["area"] == "seed"
+    assert "numpy began in other states" in document["causes"][0]["detail"]
+    edit(a / ".repro" / "run.json", seeds={"numpy": 1, "torch": 1})
+    edit(b / ".repro" / "run.json", seeds={"numpy": 1, "torch": 1})
+    document = explained(ran.lab, a, b, code=1)
+    assert (*told(document), document["tensor"]) == ("rng", 0, "numpy")
+
+
+def test_what_is_to_be_ignored(ran: SimpleNamespace, copy: Path) -> None:
+    """A time that was measured, in metrics and in the result."""
+    (copy / ".repro" / "fingerprints.jsonl").unlink()
+    rewrite(copy / ".repro" / "metrics.jsonl", lambda line: line | {"seconds": 0.5})
+    edit(copy / ".repro" / "result.json", seconds=3.0)
+    document = explained(ran.lab, ran.base, copy, code=1)
+    assert (*told(document), document["tensor"]) == ("metrics", 0, "seconds")
+    explained(ran.lab, ran.base, copy, "--ignore", "sec*", code=0)
+
+
 def test_equal_trainings_with_another_metric(ran: SimpleNamespace, copy: Path) -> None:
     """Fingerprints say that the training is the same: what differs was made beside it."""
     edit(copy / ".repro" / "result.json", loss=7.0)

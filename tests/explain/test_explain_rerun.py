@@ -81,6 +81,9 @@ def test_parts_of_tensors_are_compared_with_the_same_parts(ran: SimpleNamespace,
         runs.append(shutil.copytree(ran.steady, tmp_path / str(number)))
         line = {"step": 0, "optimizer_index": 0, "scheme": 2, "loss": loss * 16}
         tensors = {"tensors": {"weights": {"w": loss * 16}}, "weights": loss * 16} if number > 1 else {}
+        config = json.loads((runs[-1] / ".repro" / "config.json").read_text())
+        config["repro"]["fingerprint"]["level"] = "full" if tensors else "steps"
+        (runs[-1] / ".repro" / "config.json").write_text(json.dumps(config))
         (runs[-1] / ".repro" / "fingerprints.jsonl").write_text(json.dumps(line | tensors) + "\n")
     (runs[0] / ".repro" / "result.json").write_text("{}")
     handed = Handed(*runs[1:], original=runs[0])
