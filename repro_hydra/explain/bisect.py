@@ -17,6 +17,7 @@ from repro_hydra.explain.operators import Parted, first_parted
 from repro_hydra.explain.pair import explain_pair
 from repro_hydra.explain.parting import parting_of
 from repro_hydra.explain.reruns import WHOLE, Reruns
+from repro_hydra.fingerprint.log import stride_at
 from repro_hydra.record.fingerprint import FirstDifference
 from repro_hydra.record.reproduction import PlacedCause
 from repro_hydra.record.values import to_json
@@ -82,7 +83,7 @@ def bisected(
         answer = found
         first = parting_of(one, other).first
         if place is not None and first is not None and place.holds(first):
-            return _told(answer, traces, one)
+            return _told(answer, traces, (one, other))
         elsewhere += 1
         place = _around(first)
         if place is None:
@@ -101,7 +102,8 @@ def _not_told(answer: Explanation, why: str) -> Explanation:
 def _around(first: FirstDifference | None) -> _Place | None:
     if first is None or first.optimizer_index is None:
         return None
-    begin = 0 if first.step <= _FROM_THE_START else first.step - _AROUND
+    # Of a long training not every step is fingerprinted: it may have parted since the last one that was.
+    begin = 0 if first.step <= _FROM_THE_START else first.step - max(_AROUND, stride_at(first.step))
     return _Place(optimizer_index=first.optimizer_index, steps=range(begin, first.step + _AROUND + 1))
 
 
@@ -117,12 +119,16 @@ def _watch(place: _Place | None, trace: Path) -> Watch:
     )
 
 
-def _told(answer: Explanation, traces: list[Path], one: Original) -> Explanation:
+def _told(answer: Explanation, traces: list[Path], runs: tuple[Original, Original]) -> Explanation:
+    stopped = [finding.message for each in runs for finding in each.run.findings if finding.id == STOPPED]
+    parted: Parted | None = None
     try:
         parted = first_parted(*traces)
     except (OSError, msgspec.MsgspecError) as error:
-        stopped = [finding.message for finding in one.run.findings if finding.id == STOPPED]
-        return _not_told(answer, f"a run left no whole list of its operators: {(stopped or [str(error)])[0]}")
+        stopped.append(str(error))
+    if stopped and (parted is None or not parted.same_call):
+        # Where a list ends early, its end is no other way through the program.
+        return _not_told(answer, f"a run left no whole list of its operators: {stopped[0]}")
     if parted is None:
         return _not_told(answer, "every operator of torch gives the same: what differs is made beside them")
     line = parted.line

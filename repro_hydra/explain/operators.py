@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 
-from repro_hydra.fingerprint.operators import OperatorLine, lines_in, values_in
+from repro_hydra.fingerprint.operator_lines import OperatorLine, lines_in, values_in
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

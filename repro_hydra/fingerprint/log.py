@@ -43,8 +43,12 @@ def is_taken(step: int, every: int = 1) -> bool:
 
     A training of a million steps has 20,000 lines, and two runs of one program have the same.
     """
-    stride = 1 << max(0, step.bit_length() - _UNTHINNED_BITS)
-    return step % (stride * every) == 0
+    return step % (stride_at(step) * every) == 0
+
+
+def stride_at(step: int) -> int:
+    """How far apart the steps around `step` are that are fingerprinted."""
+    return 1 << max(0, step.bit_length() - _UNTHINNED_BITS)
 
 
 class FingerprintLog:

@@ -11,11 +11,10 @@ import importlib
 import os
 import sys
 import threading
-from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
-from typing import IO, Any, Literal
+from typing import IO, Any
 
 import msgspec
 
@@ -29,14 +28,14 @@ from repro_hydra.fingerprint.digest import (
     shown,
     view,
 )
+from repro_hydra.fingerprint.operator_lines import OperatorLine, Phase, beside
 from repro_hydra.sites import Site, callers, is_users, site_of
 
-Phase = Literal["forward", "backward", "optimizer"]
 MOST_VALUES = 1 << 16
 """Of an output so many values are kept,"""
 _MOST_KEPT_BYTES = 512 << 20
 """and of all outputs together so many bytes: then digests alone."""
-_MOST_LINES = 2_000_000
+MOST_LINES = 2_000_000
 _UNWRITTEN = ("aten.empty", "aten.new_empty", "aten.resize", "aten.set_", "profiler.", "prim.")
 """What hands out memory in which nothing was written yet, or no tensor at all."""
 _MADE_IN_PYTHON = "aten.lift_fresh"
@@ -45,54 +44,8 @@ _ENGINE = (f"autograd{os.sep}graph.py", f"autograd{os.sep}__init__.py")
 """What stands between the user's `backward` and the operators of it, by the torch."""
 
 
-class OperatorLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One call of an operator."""
-
-    step: int
-    """Of the optimizer that is looked at: how many steps it had made."""
-    op: str
-    phase: Phase
-    module: str | None = None
-    """That whose forward it belongs to, by its name in the outermost one."""
-    site: Site | None = None
-    """The user's line; in a backward pass that of the forward operator, unless the user wrote the backward."""
-    inputs: str
-    outputs: list[str]
-    generator: str | None = None
-    """Where it draws: a digest of the state that it drew from."""
-    kept: list[tuple[int, int] | None] = []
-    """Of each output, where its values lie in the other file, and how many are there."""
-
-
-def lines_in(trace: Path) -> Iterator[OperatorLine]:
-    """The lines that a run left at `trace`.
-
-    Raises
-    ------
-    OSError
-        There are none.
-    msgspec.MsgspecError
-        A line is damaged; not the last one, which a killed run leaves half.
-    """
-    decode = msgspec.json.Decoder(OperatorLine).decode
-    with trace.open("rb") as stream:
-        for line in stream:
-            if line.endswith(b"\n"):
-                yield decode(line)
-
-
-def values_in(trace: Path, place: tuple[int, int]) -> array[float]:
-    """Values that were kept beside `trace`."""
-    offset, count = place
-    values = array("d")
-    with _beside(trace).open("rb") as stream:
-        stream.seek(offset)
-        values.frombytes(stream.read(count * values.itemsize))
-    return values
-
-
-def _beside(trace: Path) -> Path:
-    return trace.with_suffix(".values")
+class TooManyOperators(Exception):
+    """More than are written down."""
 
 
 class OperatorTrace:
@@ -152,7 +105,7 @@ class OperatorTrace:
         from torch.optim import optimizer
 
         self._lines = self._path.open("wb")
-        self._values = _beside(self._path).open("wb")
+        self._values = beside(self._path).open("wb")
         self._handles = [
             module.register_module_forward_pre_hook(self._enter_module),
             module.register_module_forward_hook(self._leave_module, always_call=True),
@@ -260,9 +213,8 @@ class OperatorTrace:
         seen["kept"] = [self._keep(output) for output in outputs]
         self._lines.write(msgspec.json.encode(OperatorLine(**seen)) + b"\n")
         self._count += 1
-        if self._count >= _MOST_LINES:
-            self._broken = True
-            self._turn()
+        if self._count >= MOST_LINES:
+            raise TooManyOperators(f"these steps have more than {MOST_LINES:,} calls of operators")
 
     def _keep(self, value: Any) -> tuple[int, int] | None:
         torch: Any = sys.modules["torch"]

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from laboratory import Laboratory, laboratory_in
+from laboratory import Laboratory, edit, laboratory_in
 from parting_runs import CONFIG, UNSTEADY, Handed, explained, line_of, rewrite
 
 from repro_hydra.explain.bisect import bisected
@@ -135,6 +135,40 @@ def test_a_trace_that_is_not_there_is_told(ran: SimpleNamespace, parting_at: Any
     answer = bisect(Handed(ran.forward, parting_at(4)), at(4), tmp_path)
     assert answer.operator is None
     assert answer.operator_why_not.startswith("a run left no whole list of its operators")
+
+
+def test_a_list_that_ends_early_is_no_other_way(
+    ran: SimpleNamespace, parting_at: Any, tmp_path: Path
+) -> None:
+    """One run of the pair stopped writing: what it did not write is not what it did not do."""
+    stopped = parting_at(4)
+    message = "no more fingerprints were taken"
+    finding = {"id": "fingerprints-stopped", "severity": "harmless", "message": message}
+    edit(stopped / ".repro" / "run.json", findings=[finding])
+    line = {
+        "step": 4,
+        "op": "aten.add.Tensor",
+        "phase": "forward",
+        "inputs": "0",
+        "outputs": ["0"],
+        "kept": [None],
+    }
+    (tmp_path / "operators-0-a.jsonl").write_text(f"{json.dumps(line)}\n" * 2)
+    (tmp_path / "operators-0-b.jsonl").write_text(f"{json.dumps(line)}\n")
+    answer = bisect(Handed(ran.forward, stopped), at(4), tmp_path)
+    assert answer.operator is None
+    assert answer.operator_why_not == f"a run left no whole list of its operators: {message}"
+    (tmp_path / "operators-0-b.jsonl").write_text(json.dumps(line | {"outputs": ["1"]}) + "\n")
+    answer = bisect(Handed(ran.forward, stopped), at(4), tmp_path)
+    assert answer.operator == "aten.add.Tensor"
+
+
+def test_of_a_long_training_it_looks_from_the_last_step_that_was_compared(
+    ran: SimpleNamespace, tmp_path: Path
+) -> None:
+    handed = Handed(*[ran.forward] * 4)
+    bisect(handed, at(40_000), tmp_path)
+    assert {(watch.first_step, watch.last_step) for watch in handed.watched if watch} == {(39_984, 40_004)}
 
 
 def test_without_a_place_the_first_pair_finds_one(

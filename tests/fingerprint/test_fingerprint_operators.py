@@ -11,7 +11,8 @@ import pytest
 
 from repro_hydra.explain.operators import Parted, first_parted
 from repro_hydra.fingerprint import operators
-from repro_hydra.fingerprint.operators import OperatorTrace, lines_in, values_in
+from repro_hydra.fingerprint.operator_lines import lines_in, values_in
+from repro_hydra.fingerprint.operators import OperatorTrace
 
 torch = pytest.importorskip("torch")
 
@@ -204,6 +205,13 @@ def test_a_list_that_a_killed_run_left_is_read_as_far_as_it_is_whole(tmp_path: P
     whole = (tmp_path / "a.jsonl").read_bytes()
     (tmp_path / "b.jsonl").write_bytes(whole[:-20])
     assert len(list(lines_in(tmp_path / "b.jsonl"))) == len(whole.splitlines()) - 1
+
+
+def test_no_more_calls_are_written_than_can_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is said, so that nobody takes the end of the list for the end of the training."""
+    monkeypatch.setattr(operators, "MOST_LINES", 10)
+    assert trained(tmp_path / "a.jsonl") == ["these steps have more than 10 calls of operators"]
+    assert len(list(lines_in(tmp_path / "a.jsonl"))) == 10
 
 
 def test_no_more_values_are_kept_than_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
