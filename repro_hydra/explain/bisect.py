@@ -130,7 +130,10 @@ def _told(answer: Explanation, traces: list[Path], runs: tuple[Original, Origina
         # Where a list ends early, its end is no other way through the program.
         return _not_told(answer, f"a run left no whole list of its operators: {stopped[0]}")
     if parted is None:
-        return _not_told(answer, "every operator of torch gives the same: what differs is made beside them")
+        return _not_told(
+            answer,
+            "every operator of torch gives the same: what differs is made beside them",
+        )
     line = parted.line
     stage = _stage_of(parted, answer)
     cause = _cause(parted, stage)

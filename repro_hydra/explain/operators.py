@@ -9,6 +9,8 @@ from pathlib import Path
 
 from repro_hydra.fingerprint.operator_lines import OperatorLine, lines_in, values_in
 
+_MOST_CANDIDATES = 10_000
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parted:
@@ -47,6 +49,26 @@ def _line_of(line: OperatorLine | None) -> OperatorLine:
     return line
 
 
+class _Candidate:
+    """An operator whose output differs, and what became of that."""
+
+    __slots__ = ("a", "b", "lives", "used", "whole")
+
+    def __init__(self, a: OperatorLine, b: OperatorLine) -> None:
+        self.a, self.b = a, b
+        self.whole = all(before != after for before, after in zip(a.outputs, b.outputs, strict=True))
+        self.used = self.lives = False
+
+    @property
+    def counts(self) -> bool:
+        """Whether it is one: not where only a part of several outputs differs, and nothing follows from that.
+
+        An operator may return memory of which it wrote a part (the workspace of a recurrent layer): nobody reads the
+        rest, and what uses it gives the same. What was written into others' memory may be read unseen.
+        """
+        return self.whole or self.lives or (self.a.writes and not self.used)
+
+
 def first_parted(a: Path, b: Path) -> Parted | None:
     """Where the operators at `a` and `b` first part; None where they do not.
 
@@ -57,12 +79,39 @@ def first_parted(a: Path, b: Path) -> Parted | None:
     OSError, msgspec.MsgspecError
         As `lines_in`.
     """
+    candidates: list[_Candidate] = []
+    by_pair: dict[tuple[str, str], list[_Candidate]] = {}
+    other_way: Parted | None = None
     for one, other in zip_longest(lines_in(a), lines_in(b)):
         if one is None or other is None or one.op != other.op or len(one.outputs) != len(other.outputs):
-            return Parted(a=one, b=other)
-        if one.outputs != other.outputs:
-            return Parted(a=one, b=other, largest=_largest(a, b, one, other))
-    return None
+            other_way = Parted(a=one, b=other)
+            break
+        if not candidates and one.outputs == other.outputs:
+            continue
+        behind = _behind(one, other, by_pair)
+        for candidate in () if one.view else behind:
+            candidate.used = True
+            candidate.lives = candidate.lives or one.outputs != other.outputs
+        if one.outputs == other.outputs or len(candidates) >= _MOST_CANDIDATES:
+            continue
+        if not one.view:  # in another shape it is the same difference
+            candidates.append(_Candidate(one, other))
+            behind = candidates[-1:]
+        for before, after in zip(one.outputs, other.outputs, strict=True):
+            if before != after:
+                by_pair.setdefault((before, after), []).extend(behind)
+    found = next((candidate for candidate in candidates if candidate.counts), None)
+    if found is None:
+        return other_way
+    return Parted(a=found.a, b=found.b, largest=_largest(a, b, found.a, found.b))
+
+
+def _behind(
+    one: OperatorLine, other: OperatorLine, by_pair: dict[tuple[str, str], list[_Candidate]]
+) -> list[_Candidate]:
+    """Those of whose differences an operator gets some."""
+    pairs = zip(one.inputs, other.inputs, strict=False)
+    return [candidate for pair in pairs for candidate in by_pair.get(pair, ())]
 
 
 def _largest(a: Path, b: Path, one: OperatorLine, other: OperatorLine) -> float | None:

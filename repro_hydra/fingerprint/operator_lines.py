@@ -25,8 +25,14 @@ class OperatorLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     """That whose forward it belongs to, by its name in the outermost one."""
     site: Site | None = None
     """The user's line; in a backward pass that of the forward operator, unless the user wrote the backward."""
-    inputs: str
+    inputs: list[str]
+    """A digest of each argument, of lists one by one,"""
     outputs: list[str]
+    """and of each thing that it returned or wrote into."""
+    view: bool = False
+    """It gives its input in another shape, and makes nothing."""
+    writes: bool = False
+    """It writes into what it was given."""
     generator: str | None = None
     """Where it draws: a digest of the state that it drew from."""
     kept: list[tuple[int, int] | None] = []

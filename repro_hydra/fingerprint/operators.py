@@ -11,7 +11,7 @@ import importlib
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 from typing import IO, Any
@@ -173,7 +173,7 @@ class OperatorTrace:
             return None  # what we did on the device would become part of the user's graph
         phase, site, module = self._place(frame)
         name = str(func)
-        if name.startswith(_UNWRITTEN) or (func.is_view and not name.startswith(_MADE_IN_PYTHON)):
+        if name.startswith(_UNWRITTEN):
             return None
         return {
             "step": self._step,
@@ -181,7 +181,9 @@ class OperatorTrace:
             "phase": phase,
             "module": module,
             "site": site,
-            "inputs": _digest([*args, *kwargs.values()]),
+            "inputs": [_digest(value) for value in _flat([*args, *kwargs.values()])],
+            "writes": bool(func._schema.is_mutable),
+            "view": bool(func.is_view) and not name.startswith(_MADE_IN_PYTHON),
             "generator": _generator_of(args, kwargs) if self._seeded in func.tags else None,
         }
 
@@ -210,7 +212,7 @@ class OperatorTrace:
         assert self._lines is not None
         outputs = _outputs(func, args, kwargs, result)
         seen["outputs"] = [_digest(output) for output in outputs]
-        seen["kept"] = [self._keep(output) for output in outputs]
+        seen["kept"] = [None if seen["view"] else self._keep(output) for output in outputs]
         self._lines.write(msgspec.json.encode(OperatorLine(**seen)) + b"\n")
         self._count += 1
         if self._count >= MOST_LINES:
@@ -223,7 +225,7 @@ class OperatorTrace:
         assert self._values is not None
         try:
             own = plain(value).detach().reshape(-1)
-        except NoDigest:
+        except (NoDigest, RuntimeError):  # a quantized, a nested one
             return None
         own = (torch.view_as_real(own).reshape(-1) if own.is_complex() else own)[:MOST_VALUES]
         own = own.to(device="cpu", dtype=torch.float64).contiguous()
@@ -274,21 +276,23 @@ def _outputs(func: Any, args: Any, kwargs: Any, result: Any) -> list[Any]:
         if argument.alias_info is not None and argument.alias_info.is_write:
             value = args[number] if number < len(args) else kwargs.get(argument.name)
             found += value if isinstance(value, (list, tuple)) else [value]
-    return [value for value in {id(value): value for value in found}.values() if value is not None]
+    return [value for value in {id(value): value for value in _flat(found)}.values() if value is not None]
+
+
+def _flat(values: Any) -> Iterator[Any]:
+    for value in values:
+        if isinstance(value, (list, tuple)):
+            yield from _flat(value)
+        else:
+            yield value
 
 
 def _digest(value: Any) -> str:
-    """Of any depth; what has no digest counts by its type."""
-    digest = START
-    for item in value if isinstance(value, (list, tuple)) else [value]:
-        if isinstance(item, (list, tuple)):
-            digest = mixed_value(digest, _digest(item))
-            continue
-        try:
-            digest = mixed_value(digest, item)
-        except NoDigest:
-            digest = mixed_type(digest, item)
-    return shown(digest)
+    """What has no digest counts by its type."""
+    try:
+        return shown(mixed_value(START, value))
+    except (NoDigest, RuntimeError):  # a nested tensor raises whatever it is asked
+        return shown(mixed_type(START, value))
 
 
 def _generator_of(args: Any, kwargs: Any) -> str:

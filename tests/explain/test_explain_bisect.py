@@ -149,7 +149,7 @@ def test_a_list_that_ends_early_is_no_other_way(
         "step": 4,
         "op": "aten.add.Tensor",
         "phase": "forward",
-        "inputs": "0",
+        "inputs": ["0"],
         "outputs": ["0"],
         "kept": [None],
     }
