@@ -73,6 +73,10 @@ def bisected(
     for number in range(_MOST_PAIRS):
         traces = [scratch / f"operators-{number}-{which}.jsonl" for which in "ab"]
         one, other = (reruns.make(_watch(place, trace)) for trace in traces)
+        why = _failed_of_it(reruns.original, one) or _failed_of_it(reruns.original, other)
+        if why is not None and place is not None:
+            pair = reruns.make(WHOLE), reruns.make(WHOLE)
+            return _not_told(explain_pair(*pair, environ, ignore=reruns.ignore, of_one=True), why)
         found = explain_pair(one, other, environ, ignore=reruns.ignore, of_one=True)
         if found.equal:
             equal += 1
@@ -93,6 +97,15 @@ def bisected(
     return _not_told(
         answer, f"{pairs}, {elsewhere} parted where nothing was written down" if elsewhere else pairs
     )
+
+
+def _failed_of_it(original: Original, run: Original) -> str | None:
+    """What a run failed with that had not failed: some code of torch refuses to run below a dispatch mode."""
+    error = run.run.error
+    if original.run.status == "failed" or run.run.status != "failed" or error is None:
+        return None
+    said = error.message.partition("\n")[0]
+    return f"the run fails where its operators are written down ({error.type}: {said:.300})"
 
 
 def _not_told(answer: Explanation, why: str) -> Explanation:

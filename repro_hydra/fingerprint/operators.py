@@ -142,9 +142,9 @@ class OperatorTrace:
         dispatch = importlib.import_module("torch.utils._python_dispatch")
         if self._on and self._mode is None:
             # Made here, since its base is there only once torch is.
-            kind = type(
-                "OperatorMode", (dispatch.TorchDispatchMode,), {"__torch_dispatch__": self._dispatch()}
-            )
+            # Operators that take functions (cond, while_loop) are refused below a mode that does not say so.
+            own = {"__torch_dispatch__": self._dispatch(), "supports_higher_order_operators": True}
+            kind = type("OperatorMode", (dispatch.TorchDispatchMode,), own)
             self._mode = kind()
             self._mode.__enter__()
         elif not self._on and self._mode is not None and dispatch._get_current_dispatch_mode() is self._mode:
@@ -182,9 +182,9 @@ class OperatorTrace:
             "module": module,
             "site": site,
             "inputs": [_digest(value) for value in _flat([*args, *kwargs.values()])],
-            "writes": bool(func._schema.is_mutable),
-            "view": bool(func.is_view) and not name.startswith(_MADE_IN_PYTHON),
-            "generator": _generator_of(args, kwargs) if self._seeded in func.tags else None,
+            "writes": any(True for _ in _written_into(func, args, kwargs)),
+            "view": bool(getattr(func, "is_view", False)) and not name.startswith(_MADE_IN_PYTHON),
+            "generator": _generator_of(args, kwargs) if self._seeded in getattr(func, "tags", ()) else None,
         }
 
     def _place(self, frame: FrameType) -> tuple[Phase, Site | None, str | None]:
@@ -272,11 +272,15 @@ def _names_in(module: Any) -> dict[int, str]:
 def _outputs(func: Any, args: Any, kwargs: Any, result: Any) -> list[Any]:
     """What an operator returned, and what it wrote into."""
     found = list(result) if isinstance(result, (list, tuple)) else [result]
-    for number, argument in enumerate(func._schema.arguments):
-        if argument.alias_info is not None and argument.alias_info.is_write:
-            value = args[number] if number < len(args) else kwargs.get(argument.name)
-            found += value if isinstance(value, (list, tuple)) else [value]
+    found += _written_into(func, args, kwargs)
     return [value for value in {id(value): value for value in _flat(found)}.values() if value is not None]
+
+
+def _written_into(func: Any, args: Any, kwargs: Any) -> Iterator[Any]:
+    schema = getattr(func, "_schema", None)  # one that takes functions has none
+    for number, argument in enumerate([] if schema is None else schema.arguments):
+        if argument.alias_info is not None and argument.alias_info.is_write:
+            yield args[number] if number < len(args) else kwargs.get(argument.name)
 
 
 def _flat(values: Any) -> Iterator[Any]:

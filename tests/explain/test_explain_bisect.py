@@ -137,6 +137,22 @@ def test_a_trace_that_is_not_there_is_told(ran: SimpleNamespace, parting_at: Any
     assert answer.operator_why_not.startswith("a run left no whole list of its operators")
 
 
+def test_a_run_that_cannot_be_looked_at_is_held_against_itself_all_the_same(
+    ran: SimpleNamespace, parting_at: Any, tmp_path: Path
+) -> None:
+    """Some code of torch refuses to run below a dispatch mode: two runs that fail alike are no steady run."""
+    failed = shutil.copytree(ran.forward, tmp_path / "failed")
+    error = {"type": "NotImplementedError", "message": "no rule for this mode\nand so on"}
+    edit(failed / ".repro" / "run.json", status="failed", error=error)
+    handed = Handed(failed, failed, ran.forward, parting_at(3), original=ran.forward)
+    answer = bisect(handed, at(4), tmp_path)
+    assert (answer.equal, answer.step, answer.operator) == (False, 3, None)
+    assert answer.operator_why_not == (
+        "the run fails where its operators are written down (NotImplementedError: no rule for this mode)"
+    )
+    assert [watch.trace is None for watch in handed.watched if watch] == [False, False, True, True]
+
+
 def test_a_list_that_ends_early_is_no_other_way(
     ran: SimpleNamespace, parting_at: Any, tmp_path: Path
 ) -> None:

@@ -244,21 +244,24 @@ def test_operators_of_many_kinds_are_written_down_alike(tmp_path: Path) -> None:
         torch.manual_seed(0)
         trace = OperatorTrace(path, pytest.fail, str(HERE.parent), optimizer_index=0, steps=range(1))
         trace.install()
-        lstm, table = torch.nn.LSTM(5, 6), torch.nn.Embedding(20, 5, sparse=True)
-        batch = torch.nn.BatchNorm1d(6)
-        for options in ({"foreach": True}, {"fused": True}, {"foreach": False}):
-            optimizer = torch.optim.Adam([*lstm.parameters(), *batch.parameters()], **options)
-            loss = batch(lstm(table(torch.randint(0, 20, (4, 3))))[0][-1]).square().mean()
-            with torch.autocast("cpu", torch.bfloat16):
-                loss = loss + (torch.randn(3, 4) @ torch.randn(4, 2)).float().mean()
-            loss = loss + torch.fft.fft(torch.randn(8)).abs().mean()
-            loss.backward()
-            optimizer.step()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of what is to go away, or to come
-            torch.nested.nested_tensor([torch.randn(2, 3), torch.randn(1, 3)])
-            torch.quantize_per_tensor(torch.randn(3), 0.1, 0, torch.qint8).dequantize()
-        trace.stop()
+        try:
+            lstm, table = torch.nn.LSTM(5, 6), torch.nn.Embedding(20, 5, sparse=True)
+            batch = torch.nn.BatchNorm1d(6)
+            for options in ({"foreach": True}, {"fused": True}, {"foreach": False}):
+                optimizer = torch.optim.Adam([*lstm.parameters(), *batch.parameters()], **options)
+                loss = batch(lstm(table(torch.randint(0, 20, (4, 3))))[0][-1]).square().mean()
+                with torch.autocast("cpu", torch.bfloat16):
+                    loss = loss + (torch.randn(3, 4) @ torch.randn(4, 2)).float().mean()
+                loss = loss + torch.fft.fft(torch.randn(8)).abs().mean()
+                loss.backward()
+                optimizer.step()
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of what is to go away, or to come
+                torch.cond(loss > 0, lambda x: x + 1, lambda x: x - 1, (torch.ones(2),))
+                torch.nested.nested_tensor([torch.randn(2, 3), torch.randn(1, 3)])
+                torch.quantize_per_tensor(torch.randn(3), 0.1, 0, torch.qint8).dequantize()
+        finally:
+            trace.stop()
     assert len(list(lines_in(traces[0]))) > 100
     assert first_parted(*traces) is None
 
