@@ -94,7 +94,9 @@ class LetThrough:
 
         # Made here, since its base is there only once torch is.
         base = _dispatch().TorchDispatchMode
-        self._mode = type("LetThroughMode", (base,), {"__torch_dispatch__": dispatch})()
+        # Operators that take functions (cond, while_loop) are refused below a mode that does not say so.
+        own = {"__torch_dispatch__": dispatch, "supports_higher_order_operators": True}
+        self._mode = type("LetThroughMode", (base,), own)()
         self._mode.__enter__()
         self._filter("error", ".*")
 

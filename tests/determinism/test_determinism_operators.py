@@ -157,3 +157,15 @@ def test_filters_of_the_program_are_its_own() -> None:
         """
     )
     assert told == {"mine": True, "count": 1}
+
+
+def test_an_operator_that_takes_functions_runs_below_it() -> None:
+    """torch refuses those below a mode that does not say it can."""
+    told = scenario(
+        """
+        warnings.simplefilter("ignore")  # of torch's own compiler
+        made = torch.cond(torch.tensor(True), lambda x: x + 1, lambda x: x - 1, (torch.ones(2),))
+        print(json.dumps({"made": made.tolist(), "unpool": refused(unpool), "put": refused(put)}))
+        """
+    )
+    assert told == {"made": [2.0, 2.0], "unpool": "ran", "put": "put_"}
