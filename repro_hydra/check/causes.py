@@ -131,7 +131,10 @@ class Search:
         if not lines:
             lines = self._suspects(name, varied)
         if not lines:
-            return [_cause(explanation, None, None)]
+            # Fresh memory holds addresses as often as not, whatever it would have been filled with otherwise.
+            unwritten = self._suspects("memory", varied) if name == "addresses" else []
+            also = [_cause(EXPLANATIONS["memory"], file, line) for file, line in unwritten[:_MOST_LINES]]
+            return [*also, _cause(explanation, None, None)]
         return [_cause(explanation, file, line) for file, line in lines[:_MOST_LINES]]
 
     def _suspects(self, name: Name, varied: Sequence[Outcome]) -> list[tuple[str, int]]:

@@ -75,6 +75,19 @@ def test_each_cause_is_named_with_its_line(lab: Laboratory) -> None:
     assert document["extra_runs"] <= 12
 
 
+def test_memory_that_holds_addresses_is_named_beside_them(lab: Laboratory) -> None:
+    """What was freed last lies in it, and numpy keeps small pieces for itself, where nobody fills them."""
+    lab.holding(
+        "import numpy as np\n" + HEAD + "    old = np.empty(9, dtype=object)\n    old[:] = [object()] * 9\n"
+        "    address = object.__repr__(old[0])\n    x = np.empty(72, dtype=np.uint8)\n"
+        "    return {'sum': int(address.split()[-1][:-1], 16), 'size': x.size}\nmain()\n"
+    )
+    document = check(lab, "train.py", options=("--runs", "2"), code=1)
+    found = [(cause["area"], cause["line"], cause["detail"][:20]) for cause in document["causes"]]
+    assert ("determinism", 5, "what is left in fres") in found
+    assert ("determinism", None, "the addresses of obj") in found
+
+
 def test_what_a_run_leaves_in_the_project_is_named(lab: Laboratory) -> None:
     """The second run finds what the first has written."""
     lab.holding(
