@@ -14,7 +14,7 @@ import msgspec
 
 from repro_hydra.explain.document import Explanation, Stage
 from repro_hydra.explain.operators import Parted, first_parted
-from repro_hydra.explain.pair import explain_pair
+from repro_hydra.explain.pair import explain_pair, explain_parting
 from repro_hydra.explain.parting import parting_of
 from repro_hydra.explain.reruns import WHOLE, Reruns
 from repro_hydra.fingerprint.log import stride_at
@@ -77,7 +77,8 @@ def bisected(
         if why is not None and place is not None:
             pair = reruns.make(WHOLE), reruns.make(WHOLE)
             return _not_told(explain_pair(*pair, environ, ignore=reruns.ignore, of_one=True), why)
-        found = explain_pair(one, other, environ, ignore=reruns.ignore, of_one=True)
+        parting = parting_of(one, other, reruns.ignore)
+        found = explain_parting(one, other, parting, environ, of_one=True)
         if found.equal:
             equal += 1
             answer = answer or found
@@ -85,7 +86,7 @@ def bisected(
                 break
             continue
         answer = found
-        first = parting_of(one, other).first
+        first = parting.first
         if place is not None and first is not None and place.holds(first):
             return _told(answer, traces, (one, other))
         elsewhere += 1

@@ -29,7 +29,13 @@ def explain_pair(
     of_one: bool = False,
 ) -> Explanation:
     """Where the runs part, and the likely causes; see `parting_of` and `causes_of`."""
-    parting = parting_of(a, b, ignore)
+    return explain_parting(a, b, parting_of(a, b, ignore), environ, of_one=of_one)
+
+
+def explain_parting(
+    a: Original, b: Original, parting: Parting, environ: Mapping[str, str], *, of_one: bool = False
+) -> Explanation:
+    """As `explain_pair`, of runs that were held against each other already."""
     seeds = [item for item in circumstances(a, b) if item.area == "seed"]
     if parting.equal and parting.compared.total == 0:
         return Explanation(

@@ -14,7 +14,7 @@ import msgspec
 
 from repro_hydra.explain.bisect import bisected
 from repro_hydra.explain.document import Explanation
-from repro_hydra.explain.pair import explain_pair
+from repro_hydra.explain.pair import explain_pair, explain_parting
 from repro_hydra.explain.parting import parting_of
 from repro_hydra.explain.reruns import WHOLE, Reruns
 from repro_hydra.record.reproduction import PlacedCause
@@ -61,12 +61,13 @@ def explained_by(reruns: Reruns, scratch: Path, environ: Mapping[str, str], *, b
     original = reruns.original
     # As the original took its own, that they can be compared; all of them where it took none.
     first = reruns.make(WHOLE if taken_as(original).level == "off" else None)
-    against_original = explain_pair(original, first, environ, ignore=reruns.ignore)
+    parting = parting_of(original, first, reruns.ignore)
+    against_original = explain_parting(original, first, parting, environ)
     if against_original.equal:
         headline = f"the run comes out again as it did: {against_original.headline}"
         return _answer(reruns, against_original, headline, unsteady=None)
     if bisect:
-        against_itself = bisected(reruns, parting_of(original, first).first, scratch, environ)
+        against_itself = bisected(reruns, parting.first, scratch, environ)
     else:
         before = first if read_whole(first) else reruns.make(WHOLE)
         again = reruns.make(WHOLE)
