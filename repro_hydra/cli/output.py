@@ -62,7 +62,7 @@ def run_called(reference: str) -> Path:
     Raises
     ------
     UserError
-        It is a sweep, or damaged.
+        It is a sweep.
     UnresolvedReference
         There is none.
     """

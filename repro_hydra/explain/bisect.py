@@ -125,7 +125,6 @@ def _watch(place: _Place | None, trace: Path) -> Watch:
     if place is None:
         return WHOLE
     return Watch(
-        whole=True,
         trace=str(trace),
         optimizer_index=place.optimizer_index,
         first_step=place.steps.start,

@@ -10,7 +10,7 @@ from repro_hydra.reproduce.prepared import Prepared
 from repro_hydra.reproduce.workshop import Workshop
 from repro_hydra.session.recorded import Watch
 
-WHOLE = Watch(whole=True)
+WHOLE = Watch()
 """Fingerprints of every tensor, whatever the run's own options say."""
 
 

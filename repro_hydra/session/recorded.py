@@ -33,12 +33,10 @@ _NOTHING = object()
 
 
 class Watch(msgspec.Struct, frozen=True, kw_only=True):
-    """How a run that is made again is looked at more closely than the original was."""
+    """That a run that is made again is looked at more closely: fingerprints of every tensor, at every step."""
 
-    whole: bool = True
-    """Fingerprints of every tensor, at every step."""
     trace: str | None = None
-    """A file to write the operators into, of these steps:"""
+    """A file to write the operators into too, of these steps:"""
     optimizer_index: int = 0
     first_step: int = 0
     last_step: int = 0

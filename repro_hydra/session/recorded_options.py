@@ -19,7 +19,7 @@ def recorded_options(recorded: Recorded, composed: ReproConf) -> ReproConf:
 
 def watched_as_told(recorded: Recorded, options: ReproConf) -> ReproConf:
     """`options`, with fingerprints of all where the reproduction is made to find a difference."""
-    if recorded.watch is not None and recorded.watch.whole:
+    if recorded.watch is not None:
         options.fingerprint = FingerprintConf(level=FingerprintLevel.full)
     return options
 

@@ -88,7 +88,7 @@ def test_parts_of_tensors_are_compared_with_the_same_parts(ran: SimpleNamespace,
     (runs[0] / ".repro" / "result.json").write_text("{}")
     handed = Handed(*runs[1:], original=runs[0])
     answer = explained_by(handed, tmp_path, os.environ, bisect=False)  # type: ignore[arg-type]
-    assert handed.watched == [None, Watch(whole=True), Watch(whole=True)]
+    assert handed.watched == [None, Watch(), Watch()]
     assert (answer.unsteady, answer.stage, answer.a, answer.b) == (True, "loss", str(runs[2]), str(runs[3]))
 
 
