@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
@@ -31,13 +32,15 @@ from repro_hydra.launcher.task import JobStart, required_at_start
 from repro_hydra.launcher.watched import WatchedLauncher, WatchedSweeper
 from repro_hydra.program import NoProgram, Program
 from repro_hydra.record.code import CodeRecord
-from repro_hydra.record.paths import SweepPaths
+from repro_hydra.record.paths import SWEEP_LOCK, SweepPaths
 from repro_hydra.record.schema import Finding, SweepRecord
 from repro_hydra.record.times import utc_now
 from repro_hydra.repeats.plain import PlainRepeats
-from repro_hydra.session.findings import Refused, waive
+from repro_hydra.session.findings import Misuse, Refused, waive
+from repro_hydra.session.lock import Held, WriterLock
 from repro_hydra.session.plan import Plan, SweepPlace
 from repro_hydra.session.say import say
+from repro_hydra.session.writer import become_writer
 
 
 class SweepDoor:
@@ -73,23 +76,50 @@ class SweepDoor:
         self._on_slurm = str(config.hydra.launcher.get("_target_")) == SLURM
         """Its jobs may go on when this process has ended."""
         found = program if isinstance(program, Program) else None
+        self._lock = WriterLock(
+            self._paths.sweep_dir, os.environ, name=SWEEP_LOCK, instead=self._instead_of_a_second
+        )
         self._start = JobStart(found, list(sys.argv), required_at_start(plan.options))
         self._launcher: Any = None
         self._closed = False
         self.ledger = self._open_ledger(record)
 
+    _instead_of_a_second = "Choose another directory: hydra.sweep.dir=…"
+
     def _open_ledger(self, record: SweepRecord) -> SweepLedger:
-        return SweepLedger(self._paths, record, on_slurm=self._on_slurm)
+        return SweepLedger(self._paths, record, on_slurm=self._on_slurm, check_writer=self._lock.check)
 
     # ------------------------------------------------------------------ standing in for Hydra's plugins
 
     def open(self) -> None:
-        """From now on Hydra gets our sweeper and launcher around the ones that the user chose."""
+        """From now on Hydra gets our sweeper and launcher around the ones that the user chose.
+
+        Raises
+        ------
+        Misuse
+            Another process launches a sweep in this directory.
+        Refused
+            In strict, where nothing could keep another one out.
+        """
+        self._become_writer()
         plugins: Any = Plugins.instance()
         self._original_sweeper = plugins.instantiate_sweeper
         self._original_launcher = plugins.instantiate_launcher
         plugins.instantiate_sweeper = self._instantiate_sweeper
         plugins.instantiate_launcher = self._instantiate_launcher
+
+    def _become_writer(self) -> None:
+        self._paths.sweep_dir.mkdir(parents=True, exist_ok=True)
+        try:
+            unprotected = become_writer(self._lock)
+        except Held as error:
+            raise Misuse(str(error)) from None
+        if unprotected is not None:
+            try:
+                self._settle([unprotected])
+            except Refused:
+                self.undo()
+                raise
 
     def __deepcopy__(self, memo: dict[int, Any]) -> SweepDoor:
         # Hydra copies its singletons, the plugins among them, and throws that copy away.
@@ -155,6 +185,7 @@ class SweepDoor:
         self._let_code_go()
         shutil.rmtree(self._paths.queue, ignore_errors=True)
         (self._paths.sweep_dir / "multirun.yaml").unlink(missing_ok=True)  # by Hydra's sweeper
+        self._lock.release()
         for directory in (self._paths.record, *self._created):
             with contextlib.suppress(OSError):  # another sweep has come to live there
                 directory.rmdir()
@@ -164,6 +195,12 @@ class SweepDoor:
         if self._closed:
             return
         self._closed = True
+        try:
+            self._finish()
+        finally:
+            self._lock.release()
+
+    def _finish(self) -> None:
         plugins: Any = Plugins.instance()
         plugins.__dict__.pop("instantiate_sweeper", None)
         plugins.__dict__.pop("instantiate_launcher", None)

@@ -33,7 +33,6 @@ from repro_hydra.record.schema import Finding, RunRecord, SweepJob, SweepRecord
 from repro_hydra.record.store import RecordError, read
 from repro_hydra.record.times import utc_now
 from repro_hydra.session.findings import NOT_BEGUN, Misuse, Refused
-from repro_hydra.session.lock import Held, WriterLock
 from repro_hydra.session.plan import Plan, SweepPlace
 from repro_hydra.session.say import say
 
@@ -116,29 +115,22 @@ class ResumeDoor(SweepDoor):
         super().__init__(plan, record, config=config, program=program, code_files={})
         self._numbers = again.numbers
         self._resumed_before = again.resumed
-        self._lock = WriterLock(self._paths.sweep_dir, os.environ)
+
+    _instead_of_a_second = (
+        "Two processes cannot go on with the same sweep: wait until that one has ended, or end it"
+    )
 
     def _open_ledger(self, record: SweepRecord) -> SweepLedger:
-        return _ResumedLedger(self._paths, record, on_slurm=self._on_slurm)
+        return _ResumedLedger(self._paths, record, on_slurm=self._on_slurm, check_writer=self._lock.check)
 
-    def open(self) -> None:
-        """As `SweepDoor.open`, for the one process that goes on with the sweep.
-
-        Raises
-        ------
-        Misuse
-            Another one does, or did since the jobs were looked at.
-        """
-        try:
-            self._lock.acquire()
-        except Held as error:
-            raise Misuse(f"{error}: two processes cannot go on with the same sweep") from None
+    def _become_writer(self) -> None:
+        """As `SweepDoor`; refused also where another process went on with the sweep since its jobs were looked at."""
+        super()._become_writer()
         try:
             self._refuse_if_another_went_on()
         except BaseException:
             self._lock.release()
             raise
-        super().open()
 
     def _refuse_if_another_went_on(self) -> None:
         """Another one, who was faster, has submitted the same jobs, and has let the lock go since."""
@@ -150,14 +142,11 @@ class ResumeDoor(SweepDoor):
                 f"{self._paths.sweep_dir}"
             )
 
-    def close(self) -> None:
-        """As `SweepDoor.close`."""
-        try:
-            if not self._closed and isinstance(self.ledger, _ResumedLedger):
-                self.ledger.note_records()
-            super().close()
-        finally:
-            self._lock.release()
+    def _finish(self) -> None:
+        """As `SweepDoor`, with what became of jobs that this process was not there for."""
+        if isinstance(self.ledger, _ResumedLedger):
+            self.ledger.note_records()
+        super()._finish()
 
     def undo(self) -> None:
         """Nothing was made for the sweep: it was there before."""

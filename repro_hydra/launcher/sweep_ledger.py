@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -32,12 +32,17 @@ class SweepLedger:
     ----------
     on_slurm : bool
         The jobs' numbers are Slurm's, so that they can be asked after without this process.
+    check_writer : callable
+        Called before each write; ends the process where the sweep directory has another owner by now.
     """
 
-    def __init__(self, paths: SweepPaths, record: SweepRecord, *, on_slurm: bool) -> None:
+    def __init__(
+        self, paths: SweepPaths, record: SweepRecord, *, on_slurm: bool, check_writer: Callable[[], None]
+    ) -> None:
         self.paths = paths
         self.record = record
         self._on_slurm = on_slurm
+        self._check_writer = check_writer
 
     # ------------------------------------------------------------------ before the jobs
 
@@ -45,6 +50,7 @@ class SweepLedger:
         """Make the sweep's record, before its first job; an earlier sweep's is put aside."""
         if self.record.jobs:
             return
+        self._check_writer()
         if self.paths.sweep.exists():
             self._put_earlier_aside()
         self.paths.record.mkdir(parents=True, exist_ok=True)
@@ -128,5 +134,6 @@ class SweepLedger:
 
     def save(self, **changes: Any) -> None:
         """Change fields of the record, and write it."""
+        self._check_writer()
         self.record = msgspec.structs.replace(self.record, **changes)
         write_json(self.paths.sweep, self.record, durable=True)

@@ -10,6 +10,8 @@ RECORD_DIR = ".repro"
 TRACKING = "tracking"
 LOCK = f"{RECORD_DIR}-lock"
 """Who writes in a run directory; gone when its run has ended."""
+SWEEP_LOCK = f"{LOCK}-sweep"
+"""Who launches the jobs of a sweep directory. Not the same: a sweep's only job may have that directory too."""
 CHECKPOINTS = "checkpoints"
 ATTEMPTS = "attempts"
 

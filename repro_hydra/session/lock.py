@@ -47,6 +47,10 @@ class WriterLock:
     ----------
     environ : mapping
         Tells whether this process is an attempt of a Slurm job: a later attempt replaces an earlier one.
+    name : str
+        The lock's file: `LOCK` for a run, `SWEEP_LOCK` for a sweep.
+    instead : str
+        What whoever comes second is told to do.
     leave : callable, optional
         What a replaced owner does instead of ending its process at once.
     silence_s, lease_s, beat_s : float
@@ -58,12 +62,15 @@ class WriterLock:
         directory: Path,
         environ: Mapping[str, str],
         *,
+        name: str = LOCK,
+        instead: str = "Choose another directory",
         leave: Callable[[], None] | None = None,
         silence_s: float = SILENCE_S,
         lease_s: float = LEASE_S,
         beat_s: float = BEAT_S,
     ) -> None:
-        self._path = directory / LOCK
+        self._path = directory / name
+        self._instead = instead
         self.owner = Owner(
             token=uuid.uuid4().hex,
             host=process.host(),
@@ -78,6 +85,10 @@ class WriterLock:
         self._thread: threading.Thread | None = None
         self.replaced: Owner | None = None
         """Whom this lock was taken over from."""
+
+    @property
+    def directory(self) -> Path:
+        return self._path.parent
 
     # ------------------------------------------------------------------ taking it
 
@@ -122,8 +133,8 @@ class WriterLock:
             return None
         except msgspec.MsgspecError as error:
             raise Held(
-                f"{self._path}: expected the lock of a run, found a file that cannot be read ({error}). Where no "
-                f"process writes into {self._path.parent}, delete it: rm {self._path}"
+                f"{self._path}: expected the lock of a run or a sweep, found a file that cannot be read ({error}). "
+                f"Where no process writes into {self.directory}, delete it: rm {self._path}"
             ) from None
 
     def _may_replace(self, current: Owner) -> None:
@@ -133,13 +144,16 @@ class WriterLock:
         if current.host == self.owner.host:
             if not process_is_alive(current.pid, current.pid_started_at):
                 return
-            raise Held(f"{self._path.parent}: {current} is writing there. Choose another directory")
-        say(f"{self._path.parent}: owned by {current}; waiting {self._silence_s:.0f} s for a sign of life")
+            raise self._held_by(current)
+        say(f"{self.directory}: owned by {current}; waiting {self._silence_s:.0f} s for a sign of life")
         before, deadline = self._sign_of_life(), time.monotonic() + self._silence_s
         while time.monotonic() < deadline:
             time.sleep(min(self._beat_s, self._silence_s) / 4)
             if self._sign_of_life() != before:
-                raise Held(f"{self._path.parent}: {current} is writing there. Choose another directory")
+                raise self._held_by(current)
+
+    def _held_by(self, current: Owner) -> Held:
+        return Held(f"{self.directory}: {current} is writing there. {self._instead}")
 
     def _is_later_attempt_of(self, current: Owner) -> bool:
         return (
@@ -198,8 +212,8 @@ class WriterLock:
         Whoever still holds a claim on an earlier owner sees that this process is the owner now, and gives up.
         """
         ours = self._presence(self.owner.token)
-        for file in self._path.parent.glob(f"{LOCK}.*"):
-            if file == ours or file.name == f"{LOCK}.after.{self.owner.token}":
+        for file in self.directory.glob(f"{self._path.name}.*"):
+            if file == ours or file == self._claim_on(self.owner):
                 continue
             left_by = owner_in(file)
             if left_by is not None and (self._is_later_attempt_of(left_by) or self._is_dead(left_by)):
@@ -249,7 +263,7 @@ class WriterLock:
                 continue  # a lost mount: it may come back, and nothing can be written until it does
 
     def _fenced(self, by: Owner) -> None:
-        text = f"{self._path.parent}: {by} writes there now, so this process ({self.owner}) ends without another word"
+        text = f"{self.directory}: {by} writes there now, so this process ({self.owner}) ends without another word"
         say(text)
         self._presence(self.owner.token).unlink(missing_ok=True)
         self._stop.set()
@@ -268,11 +282,11 @@ class WriterLock:
 
     def _claim_on(self, owner: Owner) -> Path:
         """A link that who takes the lock from `owner` makes first; exactly one can."""
-        return self._path.with_name(f"{LOCK}.after.{owner.token}")
+        return self._path.with_name(f"{self._path.name}.after.{owner.token}")
 
     def _presence(self, token: str) -> Path:
         """A file that an owner has as long as it runs."""
-        return self._path.with_name(f"{LOCK}.{token}")
+        return self._path.with_name(f"{self._path.name}.{token}")
 
 
 def _end_at_once() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from repro_hydra.record.paths import RunPaths
-from repro_hydra.record.schema import Finding, RunRecord
+from repro_hydra.record.schema import RunRecord
 from repro_hydra.session.claim import check_not_running, claim_record
 from repro_hydra.session.continuing import (
     NOT_THE_SAME,
@@ -17,8 +17,9 @@ from repro_hydra.session.continuing import (
 )
 from repro_hydra.session.findings import NOT_BEGUN, Misuse, Refused, waive
 from repro_hydra.session.ledger import Ledger
-from repro_hydra.session.lock import NO_LINKS, Held, WriterLock
+from repro_hydra.session.lock import Held, WriterLock
 from repro_hydra.session.say import say
+from repro_hydra.session.writer import become_writer
 
 
 def own(ledger: Ledger) -> Continuation | None:
@@ -57,20 +58,11 @@ def own(ledger: Ledger) -> Continuation | None:
 
 def _become_writer(ledger: Ledger, paths: RunPaths) -> None:
     lock = WriterLock(paths.run_dir, os.environ)
-    try:
-        lock.acquire()
-    except OSError as error:
-        if error.errno not in NO_LINKS:
-            raise
-        message = (
-            f"{paths.run_dir}: nothing keeps a second process from writing there, since its file system has no "
-            f"hard links ({error.strerror})"
-        )
-        ledger.findings.append(Finding(id="no-writer-lock", severity="blocks", message=message))
-        return
-    ledger.lock = lock
-    if lock.replaced is not None:
-        say(f"{paths.run_dir}: taken over from {lock.replaced}")
+    unprotected = become_writer(lock)
+    if unprotected is None:
+        ledger.lock = lock
+    else:
+        ledger.findings.append(unprotected)
 
 
 def _go_on(ledger: Ledger, paths: RunPaths, earlier: RunRecord) -> Continuation:

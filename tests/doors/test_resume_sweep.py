@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from doors_project import Project, load, result
+from doors_project import Project, load, result, wait_until
 
 SCRIPT = """\
 from pathlib import Path
@@ -155,3 +155,39 @@ def test_what_is_not_resumed(project: Project) -> None:
     code, told, text = resume(project, sweep / "0")
     assert (code, told) == (2, None)
     assert "expected a sweep" in text
+
+
+WAITING = SCRIPT.replace(
+    "    if cfg.seed in (1, 3)",
+    """    Path(cfg.gate + "-waits").touch()
+    while not Path(cfg.gate).exists():
+        time.sleep(0.02)
+    if cfg.seed in (1, 3)""",
+).replace("from pathlib", "import time\nfrom pathlib", 1)
+
+
+def test_one_process_launches_into_a_sweep_directory(project: Project) -> None:
+    """While a sweep runs, a second one in its directory and one that goes on with it stop, and change nothing."""
+    gate = project.top.parent / "gate"
+    project.holding(WAITING, f"seed: 1\nlr: 0.5\ngate: {gate}\n")
+    fixed = ["-m", "+repro=standard", "hydra.sweep.dir=fixed", "seed=2"]
+    first = project.start(*fixed)
+    sweep = project.top / "fixed"
+    order = project.top.parent / "again.json"
+    order.write_text(json.dumps({"sweep_dir": str(sweep), "numbers": [0], "resumed": 0}))
+    try:
+        wait_until((project.top.parent / "gate-waits").exists)
+        before = (sweep / ".repro" / "sweep.json").read_bytes()
+        who = f"{sweep}: process {first.pid} on"
+        project.run(*fixed).refused(2, who, "is writing there", "Choose another directory: hydra.sweep.dir=…")
+        late = project.run("-m", "+repro=standard", "seed=2", REPRO_HYDRA_RESUME_SWEEP=str(order))
+        late.refused(2, who, "Two processes cannot go on with the same sweep")
+        assert (sweep / ".repro" / "sweep.json").read_bytes() == before
+    finally:
+        gate.touch()
+        text, _ = first.communicate(timeout=120)
+    assert first.returncode == 0, text
+    assert load(sweep / "0", "run")["status"] == "completed"
+    assert [job["status"] for job in load(sweep, "sweep")["jobs"]] == ["completed"]
+    assert load(sweep, "sweep")["resumed"] == []
+    assert list(sweep.glob(".repro-lock*")) == []

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from repro_hydra.config import ReproConf
 from repro_hydra.launcher.resuming import _ResumedLedger
+from repro_hydra.launcher.sweep_ledger import SweepLedger
 from repro_hydra.record.paths import RunPaths, SweepPaths
 from repro_hydra.record.schema import RunRecord, SweepJob, SweepLink, SweepRecord
 from repro_hydra.record.store import read, write_json
@@ -46,7 +48,7 @@ def test_jobs_that_completed_while_nobody_waited_do_not_go_on_for_ever(tmp_path:
     record = SweepRecord(
         sweep_id=SWEEP, mode="strict", created_at=NOW, sweeper="basic", launcher="x", jobs=jobs
     )
-    ledger = _ResumedLedger(paths, record, on_slurm=True)
+    ledger = _ResumedLedger(paths, record, on_slurm=True, check_writer=lambda: None)
     ledger.note_records()
     kept = read(paths.sweep, SweepRecord)
     assert [job.status for job in kept.jobs] == ["completed", *["planned"] * 6]
@@ -63,3 +65,21 @@ def test_a_rank_knows_a_completed_run_of_an_earlier_attempt(
     run_of(tmp_path / "0", "completed", 0, job_id="7", restarts="0")
     here = {"SLURM_JOB_ID": "7", "SLURM_RESTART_COUNT": restarts}
     assert completed_by_earlier_attempt(tmp_path / "0", here) is earlier
+
+
+def test_who_was_replaced_writes_no_more(tmp_path: Path) -> None:
+    """Another process owns the sweep directory by now: its record stays as that one has it."""
+    paths = SweepPaths(tmp_path)
+    paths.record.mkdir()
+    paths.sweep.write_text("the new owner's")
+    record = SweepRecord(sweep_id=SWEEP, mode="strict", created_at=NOW, sweeper="basic", launcher="x")
+
+    def ends() -> None:
+        raise SystemExit(75)
+
+    ledger = SweepLedger(paths, record, on_slurm=False, check_writer=ends)
+    for write in (ledger.save, lambda: ledger.begin(None, {}, ReproConf())):
+        with pytest.raises(SystemExit):
+            write()
+    assert paths.sweep.read_text() == "the new owner's"
+    assert not paths.earlier.exists()

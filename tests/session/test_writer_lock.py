@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from repro_hydra.record.paths import LOCK
+from repro_hydra.record.paths import LOCK, SWEEP_LOCK
 from repro_hydra.record.store import write_bytes
 from repro_hydra.session.lock import FENCED_STATUS, Held, WriterLock
 from repro_hydra.session.lock_owner import Owner, owner_in
@@ -72,6 +72,21 @@ def test_the_second_notices_and_stops(tmp_path: Path, other: subprocess.Popen[st
     with pytest.raises(Held, match=f"process {other.pid} on"):
         lock(tmp_path).acquire()
     assert {path.name for path in tmp_path.glob(f"{LOCK}*")} == before
+
+
+def test_a_sweep_and_its_only_job_may_share_a_directory(tmp_path: Path) -> None:
+    """Each has a lock of its own there, and leaves what is the other's."""
+    of_sweep = WriterLock(tmp_path, {}, name=SWEEP_LOCK, beat_s=0.1)
+    of_sweep.acquire()
+    of_job = lock(tmp_path)
+    of_job.acquire()
+    with pytest.raises(Held, match=r"is writing there\. Wait$"):
+        WriterLock(tmp_path, {}, name=SWEEP_LOCK, instead="Wait").acquire()
+    of_job.release()
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {SWEEP_LOCK, f"{SWEEP_LOCK}.{of_sweep.owner.token}"}
+    of_sweep.release()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_killed_owner_holds_nothing(tmp_path: Path, other: subprocess.Popen[str]) -> None:
@@ -282,7 +297,7 @@ def test_only_the_owners_process_gives_it_back(tmp_path: Path) -> None:
 def test_a_lock_that_tells_nobody_is_named_and_mended(tmp_path: Path, left: bytes) -> None:
     """A crash of the machine may leave an empty file."""
     (tmp_path / LOCK).write_bytes(left)
-    with pytest.raises(Held, match=f"expected the lock of a run.* rm {tmp_path / LOCK}"):
+    with pytest.raises(Held, match=f"expected the lock of a run or a sweep.* rm {tmp_path / LOCK}"):
         lock(tmp_path).acquire()
     assert [path.name for path in tmp_path.iterdir()] == [LOCK]
     (tmp_path / LOCK).unlink()
