@@ -56,6 +56,8 @@ class SweepDoor:
         The directories that were made for the sweep, innermost first.
     """
 
+    _instead_of_a_second = "Choose another directory: hydra.sweep.dir=…"
+
     def __init__(
         self,
         plan: Plan,
@@ -83,8 +85,6 @@ class SweepDoor:
         self._launcher: Any = None
         self._closed = False
         self.ledger = self._open_ledger(record)
-
-    _instead_of_a_second = "Choose another directory: hydra.sweep.dir=…"
 
     def _open_ledger(self, record: SweepRecord) -> SweepLedger:
         return SweepLedger(self._paths, record, on_slurm=self._on_slurm, check_writer=self._lock.check)

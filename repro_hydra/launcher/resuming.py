@@ -95,6 +95,10 @@ class ResumeDoor(SweepDoor):
         The sweep's record cannot be read.
     """
 
+    _instead_of_a_second = (
+        "Two processes cannot go on with the same sweep: wait until that one has ended, or end it"
+    )
+
     def __init__(self, again: Again, plan: Plan, *, config: DictConfig, program: Program | NoProgram) -> None:
         assert plan.sweep is not None
         try:
@@ -115,10 +119,6 @@ class ResumeDoor(SweepDoor):
         super().__init__(plan, record, config=config, program=program, code_files={})
         self._numbers = again.numbers
         self._resumed_before = again.resumed
-
-    _instead_of_a_second = (
-        "Two processes cannot go on with the same sweep: wait until that one has ended, or end it"
-    )
 
     def _open_ledger(self, record: SweepRecord) -> SweepLedger:
         return _ResumedLedger(self._paths, record, on_slurm=self._on_slurm, check_writer=self._lock.check)
