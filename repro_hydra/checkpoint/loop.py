@@ -72,6 +72,7 @@ class Resumable:
         boundaries: Boundaries,
         surroundings: Surroundings,
         variables: Variables,
+        listener: preemption.Listener | None,
         gradients: bool = True,
     ) -> None:
         objects.check_objects(tracked)
@@ -85,6 +86,9 @@ class Resumable:
         self._around = surroundings
         self._variables = variables
         self._gradients = gradients
+        self._listener = listener or preemption.Listener()
+        self._kept_at: Position | None = None
+        self._made_one = False
         self._saved: _Saved | None = None
         self._random: dict[str, Any] = {}
         self._loops = 0
@@ -150,7 +154,7 @@ class Resumable:
     def _rounds(self, total: int, *, counts_steps: bool) -> Iterator[int]:
         if self._in_rounds:
             raise RuntimeError("state.epochs: expected one loop over epochs, found another one within it")
-        self._in_rounds = True
+        self._in_rounds = self._listener.boundary_ahead = True
         saved = self._saved
         if saved is not None:
             self._put_back(saved, "now" if saved.position.loop is None else "epoch")
@@ -172,8 +176,9 @@ class Resumable:
                 self._boundary(
                     Position(step=step, epoch=epoch + 1), last=epoch + 1 == total, epoch_ends=not counts_steps
                 )
+            self._no_boundary_ahead()
         finally:
-            self._in_rounds = False
+            self._in_rounds = self._listener.boundary_ahead = False
             self._around.in_round(False)
 
     def _batches(self, loader: Iterable[T]) -> Iterator[T]:
@@ -204,16 +209,22 @@ class Resumable:
             self._continue_from(saved)
         self._drawn_from = drawn_from
         self._look_around()
-        for batch in iterator:
-            # Held by nobody here: memory that was pinned for a device must not outlive its step in a frame of ours,
-            # for in the next epoch's workers, which are forked, its end would be theirs.
-            handed = [batch]
-            del batch
-            yield handed.pop()
-            before = self._position
-            self._boundary(
-                Position(step=before.step + 1, epoch=before.epoch, loop=loop, batch=before.batch + 1)
-            )
+        self._listener.boundary_ahead = True
+        try:
+            for batch in iterator:
+                # Held by nobody here: memory that was pinned for a device must not outlive its step in a frame of ours,
+                # for in the next epoch's workers, which are forked, its end would be theirs.
+                handed = [batch]
+                del batch
+                yield handed.pop()
+                before = self._position
+                self._boundary(
+                    Position(step=before.step + 1, epoch=before.epoch, loop=loop, batch=before.batch + 1)
+                )
+            if not self._in_rounds:
+                self._no_boundary_ahead()
+        finally:
+            self._listener.boundary_ahead = self._in_rounds
 
     def _look_around(self) -> None:
         """Tell of a counter around the batches: it has begun anew, and nobody can set it."""
@@ -237,6 +248,36 @@ class Resumable:
             )
             raise preemption.Preempted(verdict.ends)
 
+    def _no_boundary_ahead(self) -> None:
+        """The loop has come to its end; who asked during its last boundary is answered now."""
+        self._listener.boundary_ahead = False
+        self.end_if_asked()
+
+    def end_if_asked(self) -> None:
+        """To be called when no boundary is ahead.
+
+        Raises
+        ------
+        Preempted
+            Somebody has asked for the end, and no boundary has answered.
+        """
+        asked = preemption.to_end_now()
+        if asked is not None:
+            raise preemption.Preempted(asked, told=False)
+
+    def tell(self, ended: preemption.Preempted) -> None:
+        """Say what the process, which ends behind the last boundary, goes on from when it is started again."""
+        if ended.told:
+            return
+        ended.told = True
+        kept = self._kept_at
+        where = "no checkpoint was made" if kept is None else f"it goes on from the checkpoint at {kept}"
+        more = self._boundaries.before_the_end() if self._made_one else None
+        self._around.say(
+            f"{ended.reason}: after the last step of the loop; {where}; the process ends here"
+            + ("" if more is None else f". {more}")
+        )
+
     # ------------------------------------------------------------------ to and from the disk
 
     def restore(self, kept: Kept) -> None:
@@ -255,6 +296,7 @@ class Resumable:
         self._saved = saved
         self._position = Position(step=saved.position.step, epoch=saved.position.epoch)
         self._resumed = True
+        self._kept_at = saved.position
         if self._shelf is not None:
             self._shelf.drop_after(kept)
         self._around.restored(kept, saved.position)
@@ -281,6 +323,7 @@ class Resumable:
         saved = self._around.save(self._shelf, self._name, self._position, self._payload)
         if saved:
             self._boundaries.saved()
+            self._kept_at, self._made_one = self._position, True
         return saved
 
     def _payload(self) -> dict[str, Any]:

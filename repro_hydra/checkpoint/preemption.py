@@ -2,7 +2,7 @@
 
 USR1 and USR2 are what Slurm is told to send ahead of the time limit (``--signal``, submitit); TERM is all that
 partition preemption and a node's shutdown send. While `listening`, each of them only leaves a note, which the loop
-reads.
+reads; once no step boundary is to come any more there is nothing to wait for, and it ends the process.
 Imports no torch.
 """
 
@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from repro_hydra.forked_signals import dropped_in_forks, end_forked_child
+from repro_hydra.forked_signals import dropped_in_forks, end_forked_child, put_off
 
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGUSR1", "SIGUSR2", "SIGTERM") if hasattr(signal, name))
 PREEMPTED_STATUS = 128
@@ -32,10 +32,13 @@ class Preempted(SystemExit):
     ----------
     reason : str
         The signal's name, or what `request` was given.
+    told : bool
+        Whether it has been said what the run goes on from.
     """
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, *, told: bool = True) -> None:
         self.reason = reason
+        self.told = told
         number = getattr(signal, reason, signal.SIGTERM)
         super().__init__(PREEMPTED_STATUS + int(number))
 
@@ -58,33 +61,65 @@ def forget() -> None:
     _asked.clear()
 
 
+class Listener:
+    """Tells, for one loop, whether whoever asks for the end is to wait for it.
+
+    Attributes
+    ----------
+    boundary_ahead : bool
+        Whether the loop comes to a step boundary yet: so from before its first step until after its last.
+    """
+
+    def __init__(self) -> None:
+        self.boundary_ahead = True
+
+
+_listeners: list[Listener] = []
+
+
+def to_end_now() -> str | None:
+    """Who asked, where no loop comes to a boundary at which it could be answered; else None."""
+    return None if any(listener.boundary_ahead for listener in _listeners) else requested()
+
+
 @contextmanager
-def listening() -> Iterator[bool]:
+def listening() -> Iterator[Listener | None]:
     """Within it the signals leave a note instead of ending the process; afterwards the handlers are what they were.
+
+    The first one that comes when no boundary is ahead raises `Preempted`, whatever the process is at.
 
     Yields
     ------
-    bool
-        False in another thread than the main one, where Python lets nobody set a handler.
+    Listener or None
+        None in another thread than the main one, where Python lets nobody set a handler.
     """
     if threading.current_thread() is not threading.main_thread():
-        yield False
+        yield None
         return
     owner = os.getpid()
+    listener = Listener()
+    ends = True
 
-    def note(number: int, _frame: FrameType | None) -> None:
+    def note(number: int, frame: FrameType | None) -> None:
+        nonlocal ends
         if os.getpid() == owner:
             request(signal.Signals(number).name)
+            if ends and to_end_now() is not None and not put_off(number, frame):
+                ends = False  # once: a second signal must not disturb the unwinding
+                raise Preempted(signal.Signals(number).name, told=False)
         elif number == signal.SIGTERM:
             end_forked_child(owner, number)
 
+    _listeners.append(listener)
     before = {number: signal.signal(number, note) for number in SIGNALS}
     try:
         with dropped_in_forks(
             note, signal.SIGTERM
         ):  # a forked child that is told to end has nothing to finish
-            yield True
+            yield listener
     finally:
+        ends = False  # what comes now must not keep a handler from being put back: it is only noted
+        _listeners.remove(listener)
         for number, handler in before.items():
             # None: it was set by C code, which Python cannot set again.
             signal.signal(number, handler if handler is not None else signal.SIG_DFL)

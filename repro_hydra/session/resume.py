@@ -48,7 +48,7 @@ def resumable(
 
     On entry the objects get the state of the run's newest checkpoint that is whole, where there is one. Within it
     ``USR1``, ``USR2`` and ``TERM`` (and `repro_hydra.checkpoint.preemption.request`) make a checkpoint at the next step
-    boundary, and then end the process by `Preempted`, a `SystemExit`.
+    boundary, and then end the process by `Preempted`, a `SystemExit`; after the loop's last step they end it at once.
 
     Parameters
     ----------
@@ -112,26 +112,36 @@ def resumable(
 
     keeper = Keeper(list(tracked.values()), gradients, lost)
     kept_variables = Variables(keeper) if variables else NoVariables()
-    with ExitStack() as stack:
-        shelf, boundaries, kept = _enter(stack, around, place, name, schedule, keep=keep)
-        state = Resumable(
-            tracked,
-            name=name,
-            shelf=shelf,
-            boundaries=boundaries,
-            surroundings=around,
-            variables=kept_variables,
-            gradients=gradients,
-        )
-        if not stack.enter_context(preemption.listening()):
-            say(
-                "resumable: entered outside of the main thread, so signals are not heard; checkpoints are made"
+    state: Resumable | None = None
+    try:
+        with ExitStack() as stack:
+            shelf, boundaries, kept = _enter(stack, around, place, name, schedule, keep=keep)
+            listener = stack.enter_context(preemption.listening())
+            if listener is None:
+                say(
+                    "resumable: entered outside of the main thread, so signals are not heard; checkpoints are made"
+                )
+            state = Resumable(
+                tracked,
+                name=name,
+                shelf=shelf,
+                boundaries=boundaries,
+                surroundings=around,
+                variables=kept_variables,
+                listener=listener,
+                gradients=gradients,
             )
-        kept_variables.begin()
-        stack.callback(kept_variables.end)
-        if kept is not None:
-            state.restore(kept)
-        yield state
+            kept_variables.begin()
+            stack.callback(kept_variables.end)
+            if kept is not None:
+                state.restore(kept)
+            yield state
+        # Of a loop that was left by `break` too. Now that the signals are told to others, none is missed.
+        state.end_if_asked()
+    except preemption.Preempted as ended:
+        if state is not None:
+            state.tell(ended)
+        raise
 
 
 def _checked(name: str) -> str:

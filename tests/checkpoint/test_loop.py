@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import os
 import random
 import re
 import resource
+import signal
 import threading
 import types
 import warnings
@@ -375,9 +377,6 @@ def test_no_batch_outlives_its_step(tmp_path: Path) -> None:
 
 def test_the_signals_are_heard_within_the_loop_only(tmp_path: Path) -> None:
     """Before and after the handlers are what they were; a second signal changes nothing."""
-    import os
-    import signal
-
     heard: list[int] = []
 
     def struck() -> None:
@@ -396,6 +395,114 @@ def test_the_signals_are_heard_within_the_loop_only(tmp_path: Path) -> None:
         assert heard == [signal.SIGUSR1]
     finally:
         signal.signal(signal.SIGUSR1, before)
+
+
+class Evaluation:
+    """What may follow a loop within its `with`: it is told to end while it is at it."""
+
+    def __init__(self, place: Path) -> None:
+        self.place, self.seen = place, [0]
+        self.passed = False
+
+    def run(self, loop: Callable[[Any], Any], struck: Any = signal.SIGTERM) -> None:
+        with resumable(seen=self.seen, directory=self.place, name="loop") as state:
+            for _ in loop(state):
+                self.seen[0] += 1
+                if self.seen[0] == 7:
+                    break
+            if struck is not None:
+                os.kill(os.getpid(), struck)
+                assert self.passed, "the evaluation goes on"
+
+
+def test_who_is_told_to_end_behind_the_last_step_ends_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No boundary comes any more, so there is nothing to wait for; started again it is where it was."""
+    for name, loop, stands in (
+        ("epochs", lambda state: state.epochs(3), 3),
+        ("batches", lambda state: state.batches([1, 2]), 2),
+        ("left", lambda state: state.epochs(9), 7),
+    ):
+        forget()
+        evaluation = Evaluation(tmp_path / name)
+        with pytest.raises(Preempted) as ended:
+            evaluation.run(loop)
+        assert (ended.value.code, evaluation.seen) == (143, [stands]), name
+        told = capsys.readouterr().err
+        at = {"epochs": "at step 0, epoch 3", "left": "at step 0, epoch 6"}.get(name)
+        where = f"it goes on from the checkpoint {at}" if at else "no checkpoint was made"
+        assert f"SIGTERM: after the last step of the loop; {where}; the process ends here" in told
+    forget()
+    again = Evaluation(tmp_path / "epochs")
+    again.run(lambda state: state.epochs(3), struck=None)
+    assert again.seen == [3]
+
+
+class AskedWhileSaved:
+    """Whoever wants the process away comes while the `number`-th state is taken."""
+
+    def __init__(self, number: int) -> None:
+        self.left = number
+
+    def state_dict(self) -> dict[str, Any]:
+        self.left -= 1
+        if self.left == 0:
+            os.kill(os.getpid(), signal.SIGUSR2)
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Nothing."""
+
+
+def test_who_is_told_to_end_during_the_last_checkpoint_ends_behind_it(tmp_path: Path) -> None:
+    """The note was left when the last boundary had been decided on already."""
+
+    def train() -> None:
+        with resumable(odd=AskedWhileSaved(4), directory=tmp_path) as state:  # one on entry, one each epoch
+            for _ in state.epochs(3):
+                pass
+            raise AssertionError("the evaluation goes on")
+
+    with pytest.raises(Preempted) as ended:
+        train()
+    assert ended.value.reason == "SIGUSR2"
+    assert [path.name for path in sorted(tmp_path.iterdir())][-1] == "000003-loop1.ckpt"
+
+
+def test_a_loop_that_has_ended_does_not_end_the_loop_around_it(tmp_path: Path) -> None:
+    """The one around comes to its boundary yet; and so does a second loop of the same state."""
+    done: list[str] = []
+
+    def one_within_another() -> None:
+        with resumable(directory=tmp_path, name="outer") as outer:
+            for _ in outer.epochs(2):
+                with resumable(directory=tmp_path, name="inner") as inner:
+                    for _ in inner.steps(2):
+                        pass
+                    os.kill(os.getpid(), signal.SIGTERM)
+                    done.append("inner")
+                done.append("outer")
+
+    def one_after_another() -> None:
+        with resumable(directory=tmp_path, name="twice") as state:
+            for _ in state.epochs(1):
+                done.append("first")
+            for _ in state.epochs(3):
+                os.kill(os.getpid(), signal.SIGTERM)
+                done.append("second")
+
+    for train, expected in (
+        (one_within_another, ["inner", "outer"]),
+        (one_after_another, ["first", "second"]),
+    ):
+        forget()
+        done.clear()
+        with pytest.raises(Preempted):
+            train()
+        assert done == expected
+    assert len(list(tmp_path.glob("*-outer.ckpt"))) == 1
+    assert len(list(tmp_path.glob("*-twice.ckpt"))) == 2
 
 
 def test_no_warning_is_raised(tmp_path: Path) -> None:

@@ -16,8 +16,8 @@ SIGNALS = {"SIGKILL": -9, "SIGTERM": 143, "SIGUSR1": 138, "SIGUSR2": 140}
 @pytest.mark.parametrize(
     ("workers", "strikes"),
     [
-        # Within the first epoch, then before the next checkpoint was made, then at the last step of all.
-        (2, ["SIGTERM@2", "SIGKILL@9", "SIGUSR1@17"]),
+        # Within the first epoch, before the next checkpoint was made, at the last step of all, and behind the loop.
+        (2, ["SIGTERM@2", "SIGKILL@9", "SIGUSR1@17", "SIGTERM@evaluation"]),
         pytest.param(0, ["SIGUSR2@2", "SIGKILL@9"], marks=pytest.mark.soak),
     ],
 )

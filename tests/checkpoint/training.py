@@ -64,7 +64,7 @@ def strike(step):
     """Whoever wants this process away, at the steps that the test chose, once each."""
     for order in os.environ.get("STRIKES", "").split():
         name, at, place = order.split("@")
-        if int(at) == step and not os.path.exists(place):
+        if at == str(step) and not os.path.exists(place):
             open(place, "w").close()
             os.kill(os.getpid(), getattr(signal, name))
 
@@ -103,6 +103,7 @@ def main(cfg):
                 {"train_loss": total / meter.count, "meter": meter.total, "last_loss": loss.item(), "best": best},
                 step=seen,
             )
+        strike("evaluation")
     torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict()}, cfg.weights)
     repro_hydra.log_result({"seen": seen, "mean_accuracy": sum(history) / len(history)})
     return {"best": best, "loss": loss.item(), "next": random.random() + np.random.rand() + torch.rand(1).item()}
