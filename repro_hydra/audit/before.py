@@ -6,6 +6,7 @@ Only statements that surely ran are looked at: those at the top of a file, outsi
 from __future__ import annotations
 
 import ast
+import os
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from repro_hydra.audit import numpy_hooks, torch_hooks
+from repro_hydra.audit import numpy_hooks, torch_hooks, variable_reads
 from repro_hydra.audit.book import AuditBook
 from repro_hydra.imports import is_imported
 from repro_hydra.sites import Site, shorten, users_modules
@@ -25,11 +26,18 @@ _SUSPICIOUS = re.compile(
     r"sample|normal|uniform|permutation|Generator)\s*\(",
     re.MULTILINE,
 )
+_VARIABLES = re.compile(r"environ|getenv")
 _SEEDS = re.compile(r"\bseed\w*\s*\(\s*[^)\s]")
 
 
-def look(audit: AuditBook) -> None:
-    """Report what the user's top-level code did without a seed, or drew before its seed was set."""
+def look(audit: AuditBook, is_unrecorded: variable_reads.IsUnrecorded) -> None:
+    """Report what the user's top-level code did without a seed, drew before its seed was set, or read undeclared.
+
+    Parameters
+    ----------
+    is_unrecorded : callable
+        Whether an environment variable (name, value) is an input that the record does not hold.
+    """
     consumed = _consumed()
     makers = _makers()
     for filename, module in users_modules():
@@ -37,6 +45,10 @@ def look(audit: AuditBook) -> None:
             text = Path(filename).read_text(encoding="utf-8", errors="replace")
         except OSError:
             continue
+        if _VARIABLES.search(text) is not None:
+            for name, line in _variables_read(text, module):
+                if name in os.environ and is_unrecorded(name, os.environ[name]):
+                    variable_reads.report(audit, name, Site(shorten(filename, audit.start), line))
         if _SUSPICIOUS.search(text) is None:
             continue
         for call in _top_level_calls(text):
@@ -120,11 +132,7 @@ def _consumed() -> dict[str, Callable[[Any], bool]]:
 
 
 def _top_level_calls(text: str) -> Iterator[ast.Call]:
-    try:
-        tree = ast.parse(text)
-    except (SyntaxError, ValueError):
-        return
-    for statement in tree.body:
+    for statement in _parsed(text):
         if isinstance(statement, (ast.Assign, ast.AnnAssign, ast.AugAssign, ast.Expr)):
             lambdas = {
                 id(inner)
@@ -135,6 +143,53 @@ def _top_level_calls(text: str) -> Iterator[ast.Call]:
             for node in ast.walk(statement):
                 if isinstance(node, ast.Call) and id(node) not in lambdas:
                     yield node
+
+
+def _variables_read(text: str, module: ModuleType) -> Iterator[tuple[str, int]]:
+    """Name and line of each environment variable that the file's top level asks for by name."""
+    for node in _run_at_import(_parsed(text)):
+        asked: ast.expr | None = None
+        line = getattr(node, "lineno", 1)
+        if isinstance(node, ast.Subscript) and _resolve(node.value, module) is os.environ:
+            asked = node.slice
+        elif isinstance(node, ast.Call) and node.args:
+            function = node.func
+            by_method = isinstance(function, ast.Attribute) and _resolve(function.value, module) is os.environ
+            if by_method or _resolve(function, module) is os.getenv:
+                asked = node.args[0]
+        if isinstance(asked, ast.Constant) and isinstance(asked.value, str):
+            yield asked.value, line
+
+
+def _run_at_import(statements: list[ast.stmt]) -> Iterator[ast.AST]:
+    """The expressions that run when the file is imported: nothing in functions, and of an ``if`` only the condition."""
+    for statement in statements:
+        if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            given = [*statement.args.defaults, *filter(None, statement.args.kw_defaults)]
+            yield from _within(*statement.decorator_list, *given)
+        elif isinstance(statement, ast.ClassDef):
+            yield from _within(*statement.decorator_list, *statement.bases)
+            yield from _run_at_import(statement.body)
+        elif isinstance(statement, ast.If):
+            yield from _within(statement.test)
+        elif isinstance(statement, (ast.Try, ast.With)):
+            yield from _run_at_import(statement.body)
+        else:
+            yield from _within(statement)
+
+
+def _within(*nodes: ast.AST) -> Iterator[ast.AST]:
+    for node in nodes:
+        if not isinstance(node, ast.Lambda):
+            yield node
+            yield from _within(*ast.iter_child_nodes(node))
+
+
+def _parsed(text: str) -> list[ast.stmt]:
+    try:
+        return ast.parse(text).body
+    except (SyntaxError, ValueError):
+        return []
 
 
 def _resolve(function: ast.expr, module: ModuleType) -> Any:

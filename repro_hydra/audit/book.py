@@ -43,6 +43,8 @@ class AuditBook:
         self.when_imported = when_imported
         self.start = start
         self.own: frozenset[int] = frozenset()
+        self.not_followed: dict[str, Site] = {}
+        """What was seen and could not be followed further, in sentences for the record's coverage."""
         self._watching_seeds = False
         self._pid = os.getpid()
         self._inside = threading.local()

@@ -1,4 +1,4 @@
-"""Hooks on `random`, and on what asks the system: ``os.urandom``, ``secrets``, ``uuid4``.
+"""Hooks on `random`, and on what asks the system: ``os.urandom``, ``secrets``, ``uuid4``, ``uuid1``.
 
 ``random.Random.seed`` is replaced on the class, which reaches instances and subclasses however they were imported.
 Audit events would not do: ``os.urandom`` and ``getrandom`` raise none.
@@ -6,8 +6,10 @@ Audit events would not do: ``os.urandom`` and ``getrandom`` raise none.
 
 from __future__ import annotations
 
+import functools
 import os
 import random
+import sys
 from types import FrameType
 from typing import Any
 
@@ -74,6 +76,32 @@ def _watch_system(audit: AuditBook, patches: Patches) -> None:
 
     patches.everywhere(os, "urandom", urandom)
     patches.attribute(random, "_urandom", urandom)
+    if hasattr(os, "getrandom"):
+        _watch_call(audit, patches, os, "getrandom")
+
+
+def watch_uuid(audit: AuditBook, patches: Patches) -> None:
+    """``uuid4`` asks `os.urandom`; ``uuid1`` is made of the clock and the machine's address."""
+    _watch_call(audit, patches, sys.modules["uuid"], "uuid1")
+
+
+def watch_ssl(audit: AuditBook, patches: Patches) -> None:
+    """OpenSSL's own generator."""
+    _watch_call(audit, patches, sys.modules["ssl"], "RAND_bytes")
+
+
+def _watch_call(audit: AuditBook, patches: Patches, module: Any, name: str) -> None:
+    original = getattr(module, name)
+
+    @functools.wraps(original)
+    def asked(*arguments: Any, **named: Any) -> Any:
+        if not audit.sleeping():
+            site = audit.accused(caller_of_hook())
+            if site is not None:
+                audit.entropy(f"{module.__name__}.{name}", site)
+        return original(*arguments, **named)
+
+    patches.everywhere(module, name, asked)
 
 
 def _out_of_random(frame: FrameType) -> FrameType:

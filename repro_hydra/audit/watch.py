@@ -43,9 +43,11 @@ class SeedingAudit(AuditBook):
             Whether an environment variable (name, value) is an input that the record does not hold.
         """
         if fresh:
-            before.look(self)
+            before.look(self, is_unrecorded)
         variable_reads.install(self, self._patches, is_unrecorded)
         python_hooks.install(self, self._patches)
+        self.when_imported("uuid", lambda: self._hook(python_hooks.watch_uuid))
+        self.when_imported("ssl", lambda: self._hook(python_hooks.watch_ssl))
         self.when_imported("numpy.random", lambda: self._hook(numpy_hooks.install))
         self.when_imported("torch", lambda: self._hook(torch_hooks.install))
         self.when_imported("jax.random", lambda: self._hook(jax_hooks.install))

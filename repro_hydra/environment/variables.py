@@ -11,12 +11,14 @@ from repro_hydra.record.redact import is_secret_name, redact
 DEFAULT_VARIABLES = (
     "CUDA_VISIBLE_DEVICES", "PYTHONPATH", "LD_LIBRARY_PATH", "PATH", "HOME", "USER",
     # the interpreter and what it loads
-    "PYTHON*", "LD_PRELOAD", "DYLD_LIBRARY_PATH", "VIRTUAL_ENV", "CONDA_DEFAULT_ENV", "CONDA_PREFIX",
+    "PYTHON*", "LD_PRELOAD", "LD_AUDIT", "DYLD_*", "GLIBC_TUNABLES", "MALLOC_*",
+    "VIRTUAL_ENV", "CONDA_DEFAULT_ENV", "CONDA_PREFIX",
     # threads and instruction sets
     "*_NUM_THREADS", "OMP_*", "KMP_*", "GOMP_*", "MKL_*", "OPENBLAS_*", "BLIS_*", "ATEN_*", "ONEDNN_*", "DNNL_*",
+    "NPY_*", "NUMBA_*", "NUMEXPR_*", "RAYON_*", "POLARS_*", "VECLIB_*", "TBB_*",
     # accelerators and their libraries
     "CUDA_*", "CUBLAS_*", "CUDNN_*", "NVIDIA_*", "NCCL_*", "HIP_*", "ROCR_*", "XLA_*", "JAX_*",
-    "TF_DETERMINISTIC_OPS", "TF_CUDNN_*", "TF_ENABLE_*", "TF_FORCE_*", "TF_GPU_*", "TF_XLA_FLAGS",
+    "TF_*", "KERAS_*", "USE_TORCH", "USE_TF", "USE_FLAX",
     "TORCH_*", "TORCHINDUCTOR_*", "PYTORCH_*", "TRITON_*",
     # distributed jobs
     "WORLD_SIZE", "RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "GROUP_RANK", "MASTER_ADDR", "MASTER_PORT",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 
 _SHARED_LIBRARY = re.compile(r"\.so(?:\.[0-9.]+)?$")
 
@@ -13,14 +14,26 @@ def files_in_use() -> list[str]:
     return list(dict.fromkeys([*_mapped(), *open_for_reading()]))
 
 
+def code_in_use() -> list[str]:
+    """The files of compiled code that this process has mapped, whoever asked for them (``LD_PRELOAD``)."""
+    _, code = _mappings()
+    return sorted(code)
+
+
 def _mapped() -> list[str]:
+    found, code = _mappings()
+    return [name for name in found if name not in code and not _SHARED_LIBRARY.search(name)]
+
+
+def _mappings() -> tuple[list[str], set[str]]:
+    """The files that are mapped, and those of them that are mapped to be executed."""
     try:
         with open("/proc/self/maps", "rb") as stream:  # noqa: PTH123
             lines = stream.readlines()
     except OSError:
-        return []
+        return [], set()
     found: dict[str, None] = {}
-    code = set()
+    code: set[str] = set()
     for line in lines:
         fields = line.rstrip(b"\n").split(maxsplit=5)
         if len(fields) < 6 or not fields[5].startswith(b"/") or fields[5].endswith(b" (deleted)"):
@@ -29,7 +42,18 @@ def _mapped() -> list[str]:
         found[name] = None
         if b"x" in fields[1]:
             code.add(name)
-    return [name for name in found if name not in code and not _SHARED_LIBRARY.search(name)]
+    return list(found), code
+
+
+def standard_input() -> tuple[str | None, bool]:
+    """The file that standard input comes from, where something of it was read; and whether it comes from a pipe."""
+    try:
+        status = os.fstat(0)
+        if stat.S_ISREG(status.st_mode) and os.lseek(0, 0, os.SEEK_CUR) > 0:
+            return os.readlink("/proc/self/fd/0"), False  # noqa: PTH115
+    except OSError:  # it is closed, or there is no /proc
+        return None, False
+    return None, stat.S_ISFIFO(status.st_mode) or stat.S_ISSOCK(status.st_mode)
 
 
 def open_for_reading() -> list[str]:

@@ -16,6 +16,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from urllib.parse import unquote, urlsplit
 
+from repro_hydra.sites import OURS
+
 _PARTS_OF_A_PREFIX = (
     "bin", "sbin", "lib", "lib32", "lib64", "libexec", "include", "share", "etc", "ssl", "man", "conda-meta",
     "pyvenv.cfg",
@@ -46,18 +48,23 @@ _INSIDE = frozenset(
         "site-packages",
         "dist-packages",
         ".git",
-        ".repro",
-        ".repro-earlier",
-        ".hydra",
-        "__pycache__",
         ".submitit",
     }
-    | {"wandb", "repro-data", ".locks", ".no_exist", ".pytest_cache", ".ipynb_checkpoints"}
+    | {"repro-data", ".locks", ".no_exist", ".pytest_cache", ".ipynb_checkpoints"}
 )
-"""No file below a folder of these names is one; `wandb` is where W&B keeps its own runs."""
+"""No file below a folder of these names is one."""
+_COMPILED = (".pyc", ".pyo", ".nbi", ".nbc")
+"""What Python and Numba keep in ``__pycache__``; what else lies there is somebody's data."""
+_BOOKS_OF_WANDB = ("run-", "offline-run-", "latest-run", "sweep-", "settings", "debug", "wandb-")
+_STAGED = ("/dev/shm/", "/run/media/", "/run/user/", "/run/mount/")  # noqa: S108 (compared only)
+"""Data sets in memory, and disks that were plugged in."""
+_SYNCHRONISED = re.compile(r"/dev/shm/(?:sem\.|loky-|pym-)")  # noqa: S108 (compared only)
+"""Semaphores: they have no content, and come mapped with a process."""
 _SECRETS = re.compile(r"\.env(?:rc)?(?:\..+)?|.+\.env")
 """Variables of one machine: the environment's record has their names."""
 
+
+_OUR_PLUGINS = os.path.join(os.path.dirname(OURS.rstrip(os.sep)), "hydra_plugins", "repro_hydra_plugin", "")  # noqa: PTH118, PTH120
 
 START_FILE = "repro_hydra_inputs.pth"
 
@@ -91,7 +98,8 @@ class Places:
     ) -> None:
         self._project = [os.path.realpath(path) for path in project]
         self._config_dirs = _folders(config_dirs)
-        own = [run_dir] if not self._holds_project(run_dir) else []
+        records = [os.path.join(run_dir, name) for name in (".repro", ".repro-earlier", ".hydra")]  # noqa: PTH118
+        own = [run_dir] if not self._holds_project(run_dir) else records
         self._own = _folders([*own, *(os.path.realpath(path) for path in own)])
         self._sweep_dir = sweep_dir
         self._system = _folders([*self._prefixes(), *self._installed(environ), *_WHOLE, *_settings(environ)])
@@ -120,7 +128,16 @@ class Places:
         """Whether the file at this absolute path is no input, wherever it came from."""
         parts = path.split(os.sep)  # noqa: PTH206 (text: a Path for each of 200,000 is slow)
         # With a slash at its end too: one of the places may be a file.
-        if f"{path}{os.sep}".startswith((*self._system, *self._own)) or not _INSIDE.isdisjoint(parts[:-1]):
+        whole = f"{path}{os.sep}"
+        if whole.startswith(self._own) or not _INSIDE.isdisjoint(parts[:-1]):
+            return True
+        if whole.startswith(self._system) and not whole.startswith(_STAGED):
+            return True
+        if "__pycache__" in parts[:-1] and (path.endswith(_COMPILED) or ".pyc." in parts[-1]):
+            return True
+        if "wandb" in parts[:-1] and _is_books_of_wandb(parts[parts.index("wandb") + 1 :]):
+            return True
+        if _SYNCHRONISED.match(path):
             return True
         if parts[-1].endswith((".yaml", ".yml")) and path.startswith(self._config_dirs):
             return True  # the record has the config that came of it
@@ -147,8 +164,20 @@ class Places:
         return _folders(editable_sources())
 
     def is_installed_code(self, path: str) -> bool:
-        """Whether it is code of an editable install, which the environment's record names."""
-        return path.endswith((".py", ".so", ".pyd")) and path.startswith(self._editable)
+        """Whether it is code of an editable install that the environment's record holds although no snapshot does.
+
+        That is this package (its version), and what a builder writes beside a package's code: its version too. All
+        else there is in the snapshot of its repository, or it is an input: a module that git ignores, a library that
+        was built in place.
+        """
+        if path.startswith((OURS, _OUR_PLUGINS)):
+            return True
+        return os.path.basename(path) == "_version.py" and path.startswith(self._editable)  # noqa: PTH119
+
+
+def _is_books_of_wandb(parts: Sequence[str]) -> bool:
+    """Whether W&B keeps it for itself; what a run saved lies in its ``files``."""
+    return parts[0].startswith(_BOOKS_OF_WANDB) and "files" not in parts[:-1]
 
 
 def editable_sources() -> list[str]:

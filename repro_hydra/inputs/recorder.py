@@ -7,52 +7,33 @@ recorder is active that is all it does. (A hook costs a step of training nothing
 from __future__ import annotations
 
 import os
-import stat
 import sys
-import sysconfig
 import time
 from collections.abc import Callable, Iterable
-from types import FrameType
-from typing import Any, NamedTuple
+from typing import Any
 
 from repro_hydra.inputs import wire
 from repro_hydra.inputs.mapped import open_for_reading
+from repro_hydra.inputs.stamps import (
+    CLOCK_TICK_NS,
+    Stamp,
+    absolute,
+    content_of,
+    differs,
+    is_pipe,
+    regular,
+    stamp_of,
+)
+from repro_hydra.inputs.whose import is_bookkeeping
 
-CLOCK_TICK_NS = 20_000_000
-"""A filesystem's times may lag behind the clock by a tick of the kernel's."""
 MOST_PATHS = 200_000
 """Of more files only the folders are remembered."""
 _WRITING = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-_NEVER_INSIDE = tuple(
-    f"{os.sep}{name}{os.sep}"
-    for name in ("site-packages", "dist-packages", ".git", ".repro", ".repro-earlier", ".hydra")
-)
-_NEVER_BELOW = ("/proc/", "/sys/", "/dev/")
-_OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep  # noqa: PTH100, PTH120
-_FOR_USERS = _OURS + "checkpoint"
-"""What of ours opens files on the user's behalf; the rest of the package keeps its own books."""
-_STANDARD = tuple(
-    {
-        os.path.realpath(path) + os.sep
-        for name in ("stdlib", "platstdlib")
-        if (path := sysconfig.get_path(name)) is not None
-    }
-    | {os.path.dirname(os.__file__) + os.sep}  # noqa: PTH120
-)
-
-
-class Stamp(NamedTuple):
-    """A file as it was when it was first opened."""
-
-    size: int
-    mtime_ns: int
-    ctime_ns: int
-    inode: int
-    device: int
-
-
-def stamp_of(status: os.stat_result) -> Stamp:
-    return Stamp(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_dev)
+_NEVER_INSIDE = tuple(f"{os.sep}{name}{os.sep}" for name in ("site-packages", "dist-packages", ".git"))
+_KERNELS = ("/proc/", "/sys/", "/dev/")
+_IN_MEMORY = "/dev/shm/"  # noqa: S108 (compared only)
+"""Where data sets are staged; what threads and processes talk by lies there too, and has no content."""
+_ENTROPY = frozenset({"/dev/urandom", "/dev/random", "/dev/hwrng", "/proc/sys/kernel/random/uuid"})
 
 
 class Recorder:
@@ -77,6 +58,17 @@ class Recorder:
         """By absolute path, as it was opened; None: not looked at (installed, written by the run itself)."""
         self.databases: dict[str, Stamp] = {}
         self.written: set[str] = set()
+        self.read_again: dict[str, Stamp] = {}
+        """What had changed, by another hand, when it was opened another time."""
+        self.changed_before: set[str] = set()
+        """What had changed when the job began, and was opened before: `settle_start`."""
+        self.appended: set[str] = set()
+        """Opened to append and to read, with something in them; whether that was read can't be told."""
+        self.found_as: dict[str, int] = {}
+        """When a file was last changed (``st_ctime_ns``) before the job itself touched or moved it, by its name now."""
+        self.entropy: set[str] = set()
+        """The system's sources of random numbers."""
+        self.pipes: set[str] = set()
         self.folders: dict[str, int] = {}
         """Files opened beyond `MOST_PATHS`, by their folder."""
         self.programs: dict[str, bool] = {}
@@ -88,8 +80,13 @@ class Recorder:
         self._source: wire.Source | None = None
         self.handlers: dict[str, Callable[..., None]] = {
             "open": self.opened,
-            "os.rename": lambda _, target, *__: self.wrote(target),
-            "os.link": lambda _, target, *__: self.wrote(target),
+            "os.rename": self.moved,
+            "os.link": self.moved,
+            "os.chmod": self.touched,
+            "os.chown": self.touched,
+            "os.utime": self.touched,
+            "os.truncate": self.touched,
+            "import": self.imported,
             "sqlite3.connect": self.database,
             "subprocess.Popen": self.program,
             "os.posix_spawn": self.program,
@@ -107,22 +104,47 @@ class Recorder:
         if isinstance(path, int):
             return
         if flags & _WRITING:
+            if flags & os.O_RDWR and not flags & os.O_TRUNC:
+                self._maybe_read(absolute(path), appends=bool(flags & os.O_APPEND))
             self.wrote(path)
             return
         name = os.fsdecode(path)
-        if name in self.reads:
-            return
         if not os.path.isabs(name):  # noqa: PTH117 (on the path of each open)
             name = os.path.join(os.getcwd(), name)  # noqa: PTH109, PTH118
-            if name in self.reads:
-                return
-        self._first_read(name)
+        if name in self.reads:
+            self._another_read(name)
+        else:
+            self._first_read(name)
         if flags & os.O_RDWR:
             self.written.add(name)
 
     def wrote(self, path: Any) -> None:
         if not isinstance(path, int):
-            self.written.add(_absolute(path))
+            self.written.add(absolute(path))
+
+    def moved(self, source: Any, target: Any, *_: Any) -> None:
+        """A file gets another name: its content stays what it was, whoever wrote it."""
+        name, changed_ns = os.path.normpath(absolute(target)), self._changed_before_us(source)
+        self.found_as.pop(name, None)
+        if changed_ns is None:
+            self.wrote(target)
+        else:
+            self.written.discard(absolute(target))
+            if absolute(target) in self.reads and self.reads[absolute(target)] is None:
+                del self.reads[absolute(target)]
+            self.found_as[name] = changed_ns
+
+    def touched(self, path: Any, *_: Any) -> None:
+        """Its times or its rights are set: that makes nothing of it the job's own."""
+        if not isinstance(path, int):
+            changed_ns = self._changed_before_us(path)
+            if changed_ns is not None:
+                self.found_as[os.path.normpath(absolute(path))] = changed_ns
+
+    def imported(self, _module: Any, filename: Any, *_: Any) -> None:
+        """A module of compiled code is loaded: of all others `open` tells."""
+        if filename is not None:
+            self._compiled(os.fsdecode(filename))
 
     def database(self, path: Any) -> None:
         """SQLite opens its file itself, for reading and writing alike."""
@@ -131,10 +153,10 @@ class Recorder:
             name = name[5:].partition("?")[0]
         if not name or name.startswith(":"):
             return
-        status = _regular(_absolute(name))
-        if status is not None and not _is_bookkeeping():
-            self.databases.setdefault(_absolute(name), stamp_of(status))
-            self._send("database", _absolute(name), *stamp_of(status))
+        status = regular(absolute(name))
+        if status is not None and not is_bookkeeping():
+            self.databases.setdefault(absolute(name), stamp_of(status))
+            self._send("database", absolute(name), *stamp_of(status))
 
     def program(self, executable: Any, arguments: Any, *rest: Any) -> None:
         """Another program is started; the last of `rest` is its environment, None for ours."""
@@ -143,14 +165,16 @@ class Recorder:
         words = [arguments] if isinstance(arguments, (str, bytes)) else list(arguments)
         name = os.fsdecode(executable if executable is not None else words[0])
         tells = inherits and not any(word in ("-I", "-S") for word in words)
-        if self.programs.get(name) in (False, tells) or _is_bookkeeping():
+        if self.programs.get(name) in (False, tells) or is_bookkeeping():
             return
         self.programs[name] = tells
         self._send("program", name, tells)
 
     def library(self, name: Any) -> None:
-        if name is not None and not _is_bookkeeping():
+        if name is not None and not is_bookkeeping():
             self.libraries.add(os.fsdecode(name))
+            if os.sep in os.fsdecode(name):
+                self._compiled(os.fsdecode(name))
 
     def peer(self, _socket: Any, address: Any) -> None:
         """A connection to another machine; its host as it was asked for, and the port."""
@@ -162,7 +186,7 @@ class Recorder:
 
     def opened_natively(self, path: str, mode: str = "r") -> None:
         """A library is given this path and opens it without Python; a folder stands for the files in it."""
-        name = _absolute(path)
+        name = absolute(path)
         if mode.startswith(("w", "x")):
             self.written.add(name)
         else:
@@ -174,27 +198,89 @@ class Recorder:
             if name not in self.inherited and name not in self.reads:
                 self._first_read(name, asked_by_us=True)
 
+    def settle_start(self) -> None:
+        """The job begins, and its code was captured: what was edited since it was opened may be there as either."""
+        for name, stamp in self.reads.items():
+            if stamp is not None and name not in self.written and differs(name, stamp):
+                self.changed_before.add(name)
+
     # ------------------------------------------------------------------ within
 
+    def _compiled(self, name: str) -> None:
+        name = absolute(name)
+        if name not in self.reads:
+            self._first_read(name)
+
+    def _maybe_read(self, name: str, *, appends: bool) -> None:
+        """It is opened for both: what is in it may be read. An empty one (a lock) has nothing to tell."""
+        status = None if name in self.written or name in self.reads else regular(name)
+        if status is None or status.st_size == 0:
+            return
+        if not appends:
+            self._first_read(name)
+        elif not is_bookkeeping():
+            self.appended.add(name)
+            self._send("appended", name)
+
+    def _changed_before_us(self, path: Any) -> int | None:
+        """When the file was last changed, if that was before the job began and by nobody of it; else None."""
+        name = absolute(path)
+        if name in self.written:
+            return None
+        known = self.found_as.get(os.path.normpath(name))
+        status = regular(name)
+        if known is not None or status is None:
+            return known
+        return status.st_ctime_ns if status.st_ctime_ns < self.started_ns - CLOCK_TICK_NS else None
+
+    def _another_read(self, name: str) -> None:
+        stamp = self.reads[name]
+        if stamp is not None and name not in self.written and name not in self.read_again:
+            now = differs(name, stamp)
+            if now is not None:
+                self.read_again[name] = now
+
     def _first_read(self, name: str, *, asked_by_us: bool = False) -> None:
-        if name.startswith(_NEVER_BELOW) or any(part in name for part in _NEVER_INSIDE):
+        if name.startswith(_KERNELS) and not name.startswith(_IN_MEMORY):
+            if name in _ENTROPY:
+                self.entropy.add(name)
+                self._send("entropy", name)
+                return
+            given, name = name, os.path.realpath(name)
+            if name.startswith(_KERNELS) and not name.startswith(_IN_MEMORY):
+                if "/pipe:[" in name:
+                    self._note_pipe(given)
+                return
+            if name in self.reads:
+                return
+        if any(part in name for part in _NEVER_INSIDE):
             return
         if name.endswith(".pyc"):
             name = _source_of(name)
             if name in self.reads:
                 return
-        status = _regular(name)
+        status = regular(name)
         if status is None:
+            if is_pipe(name):
+                self._note_pipe(name)
             return  # nothing is there (yet), or nothing that has a content
         if len(self.reads) >= MOST_PATHS:
             folder = os.path.dirname(name)  # noqa: PTH120
             self.folders[folder] = self.folders.get(folder, 0) + 1
             return
-        if name in self.written or (not asked_by_us and _is_bookkeeping()):
+        if name in self.written or (not asked_by_us and is_bookkeeping()):
             self.reads[name] = None
             return
-        self.reads[name] = stamp_of(status)
-        self._send("read", name, *stamp_of(status))
+        stamp = stamp_of(status)
+        if self.found_as:
+            changed_ns = self.found_as.get(os.path.normpath(name), stamp.ctime_ns)
+            stamp = stamp._replace(ctime_ns=changed_ns)
+        self.reads[name] = stamp
+        self._send("read", name, *stamp)
+
+    def _note_pipe(self, name: str) -> None:
+        self.pipes.add(name)
+        self._send("pipe", name)
 
     def _send(self, *words: wire.Word) -> None:
         if self._sink is not None:
@@ -238,13 +324,20 @@ class Recorder:
             self._source.read_on(self._take)
 
     def _take(self, word: str, rest: list[Any]) -> None:
-        if word in ("read", "database"):
-            kept: dict[str, Any] = self.reads if word == "read" else self.databases
-            kept.setdefault(rest[0], Stamp(*rest[1:]))
+        if word == "read":
+            name, stamp = rest[0], Stamp(*rest[1:])
+            known = self.reads.setdefault(name, stamp)
+            if known is not None and name not in self.written and content_of(known) != content_of(stamp):
+                self.read_again.setdefault(name, stamp)
+        elif word == "database":
+            self.databases.setdefault(rest[0], Stamp(*rest[1:]))
         elif word == "program":
             self.programs[rest[0]] = self.programs.get(rest[0], True) and rest[1]
         elif word == "peer":
             self.peers.add(rest[0])
+        elif word in ("entropy", "pipe", "appended"):
+            kept: set[str] = {"entropy": self.entropy, "pipe": self.pipes, "appended": self.appended}[word]
+            kept.add(rest[0])
 
 
 # ---------------------------------------------------------------------- one hook for the whole process
@@ -302,20 +395,8 @@ def _after_fork_in_child() -> None:
             deactivate()  # its parent finds a child that did not sign in
 
 
-# ---------------------------------------------------------------------- small questions
-
-
-def _absolute(path: Any) -> str:
-    name = os.fsdecode(path)
-    return name if os.path.isabs(name) else os.path.join(os.getcwd(), name)  # noqa: PTH109, PTH117, PTH118
-
-
-def _regular(name: str) -> os.stat_result | None:
-    try:
-        status = os.stat(name)  # noqa: PTH116
-    except (OSError, ValueError):
-        return None
-    return status if stat.S_ISREG(status.st_mode) else None
+def _is_loopback(host: str) -> bool:
+    return host.startswith("127.") or host in ("localhost", "::1", "0.0.0.0", "::", "")  # noqa: S104 (compared only)
 
 
 def _source_of(name: str) -> str:
@@ -324,24 +405,3 @@ def _source_of(name: str) -> str:
     above, last = os.path.split(folder)
     source = os.path.join(above, file.split(".")[0] + ".py")  # noqa: PTH118
     return source if last == "__pycache__" and os.path.exists(source) else name  # noqa: PTH110
-
-
-def _is_bookkeeping() -> bool:
-    """Whether this package itself asked, for its own purposes."""
-    frame: FrameType | None = sys._getframe(2)
-    while frame is not None:
-        filename = frame.f_code.co_filename
-        if filename.startswith(_OURS):
-            if not filename.startswith(_RECORDER):
-                return not filename.startswith(_FOR_USERS)
-        elif not filename.startswith((*_STANDARD, "<frozen")) or f"{os.sep}site-packages{os.sep}" in filename:
-            return False
-        frame = frame.f_back
-    return False
-
-
-_RECORDER = os.path.abspath(__file__)  # noqa: PTH100
-
-
-def _is_loopback(host: str) -> bool:
-    return host.startswith("127.") or host in ("localhost", "::1", "0.0.0.0", "::", "")  # noqa: S104 (compared only)

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from repro_hydra.inputs.hubs import HubSource, hub_source, is_index_of_hub
 from repro_hydra.inputs.mapped import files_in_use
 from repro_hydra.inputs.places import Places
-from repro_hydra.inputs.recorder import CLOCK_TICK_NS, Recorder, Stamp, stamp_of
+from repro_hydra.inputs.recorder import Recorder
+from repro_hydra.inputs.stamps import CLOCK_TICK_NS, Stamp, stamp_of
 
 NATIVE_READERS = (
     "h5py", "pyarrow", "cv2", "safetensors", "lmdb", "netCDF4", "polars", "duckdb", "tensorflow", "torchaudio",
@@ -19,6 +20,12 @@ NATIVE_READERS = (
     "torchcodec", "webdataset", "ffcv", "nvidia.dali", "zarr", "laspy", "pysam",
 )  # fmt: skip
 """Libraries that open files without Python's help; nothing is held against a run for importing one."""
+
+
+NO_FILES = (
+    "what is in no file's content: the clock, process ids, names of host and user, the order, sizes and times of files "
+    "in a folder, which files exist, addresses, the timing of threads (repro-hydra check varies most of these)"
+)
 
 
 @dataclass(slots=True)
@@ -32,6 +39,8 @@ class Inputs:
     """In the directories of other runs."""
     changed_code: list[str] = field(default_factory=list)
     """Held by the snapshot with another content than they had by the time the job read them."""
+    changed_at_start: list[str] = field(default_factory=list)
+    """Held by the snapshot, and changed between a first reading and the snapshot: it may hold either."""
     rewritten: list[str] = field(default_factory=list)
     """Databases that were opened and changed: what was read of them before can't be told."""
 
@@ -61,6 +70,8 @@ def undeclared(
     opened = {path: stamp for path, stamp in recorder.reads.items() if stamp is not None}
     candidates: dict[str, tuple[str, Stamp]] = {}  # by real path: the first name that it was opened by
     recent: dict[str, str] = {}
+    again: dict[str, str] = {}
+    early: dict[str, str] = {}
     folders: dict[str, str] = {}
     for path, stamp in opened.items():
         name, real = _names(path, moved or {}, folders)
@@ -70,6 +81,10 @@ def undeclared(
         still = name != os.path.normpath(path) or hub_source(name) is not None
         if still or stamp.ctime_ns < recorder.started_ns - CLOCK_TICK_NS:
             candidates.setdefault(real, (name, stamp))
+            if path in recorder.read_again:
+                again[real] = name
+            if path in recorder.changed_before:
+                early[real] = name
         else:  # made while the job ran, by itself as far as can be told: torch.save writes without Python
             recent.setdefault(real, name)
     for path, stamp in recorder.databases.items():
@@ -83,10 +98,14 @@ def undeclared(
     for real, (path, _) in list(candidates.items()):
         if declared(path) or (real != path and declared(real)):
             del candidates[real]
-    same, changed = held(list(candidates), list(recent)) if candidates or recent else ((), ())
-    for real in same:
+    suspected = recent | again
+    same, changed = held(list(candidates), list(suspected)) if candidates or recent else ((), ())
+    found.changed_at_start = sorted(
+        name for real, name in early.items() if real in same and real in candidates
+    )
+    for real in [*same, *again.keys() & set(changed)]:
         candidates.pop(real, None)
-    found.changed_code = sorted(recent[real] for real in changed if real in recent)
+    found.changed_code = sorted(suspected[real] for real in changed if real in suspected)
     for real, (path, stamp) in candidates.items():
         source = hub_source(path) or hub_source(real)
         if source is not None:
@@ -185,9 +204,12 @@ def watched(recorder: Recorder, start_file: bool) -> tuple[list[str], list[str]]
         no.append(f"libraries that were loaded by ctypes: {', '.join(foreign)}")
     if recorder.peers:
         no.append(f"what came from the network: {', '.join(sorted(recorder.peers))}")
+    if recorder.pipes:
+        no.append(f"what came through pipes: {', '.join(sorted(recorder.pipes))}")
     if recorder.folders:
         count = sum(recorder.folders.values())
         no.append(f"{count} more files, in {len(recorder.folders)} folders, which were too many to keep")
+    no.append(NO_FILES)
     return yes, no
 
 

@@ -85,6 +85,17 @@ def from_the_network(answer: Answer) -> Finding:
     )
 
 
+def from_the_system(source: str) -> Finding:
+    return Finding(
+        id=f"system-entropy:{source}",
+        severity="may_change_bits",
+        message=(
+            f"{source}: was read, which has another content in each run. Expected a value that follows from the seed: "
+            "use repro_hydra.rng(name), or waive it where no result depends on it"
+        ),
+    )
+
+
 def changed(path: str, since: str) -> Finding:
     return Finding(
         id=f"data-changed-meanwhile:{path}",

@@ -13,8 +13,8 @@ from repro_hydra.data.digest import FileProblem, digest_encoded, digest_file, en
 from repro_hydra.data.errors import shown
 from repro_hydra.data.walk import reason_of, row_of
 from repro_hydra.inputs.hubs import HubSource, promised_sha256
-from repro_hydra.inputs.recorder import Stamp
 from repro_hydra.inputs.remote import Answer
+from repro_hydra.inputs.stamps import Stamp
 from repro_hydra.record.data import InputRecord
 
 

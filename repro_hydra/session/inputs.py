@@ -12,7 +12,7 @@ import msgspec
 
 from repro_hydra.code.held import Held, held_by_snapshot, ignored_by_git
 from repro_hydra.inputs.folders import in_folders
-from repro_hydra.inputs.mapped import files_in_use
+from repro_hydra.inputs.mapped import code_in_use, files_in_use, standard_input
 from repro_hydra.inputs.native import NativeReads
 from repro_hydra.inputs.places import Places, start_file_is_there
 from repro_hydra.inputs.recorder import Recorder, activate, active, deactivate
@@ -79,6 +79,7 @@ class JobInputs:
         recorder.listen(str(self._folder))
         activate(recorder)
         self._recorder = recorder
+        recorder.settle_start()
         self._native.install(when_imported)
         self._remote.install(when_imported)
 
@@ -129,6 +130,8 @@ class JobInputs:
         assert recorder is not None
         records = InputRecords(self._places.cwd, MOST_IN_A_HURRY_BYTES if hurry else MOST_DIGESTED_BYTES)
         declared, places = Declared(data, self._places.cwd, root).holds, self._make_places(code)
+        stdin, is_piped = standard_input()
+        recorder.looked_at([] if stdin is None else [stdin])
         found = undeclared(
             recorder,
             places,
@@ -141,8 +144,25 @@ class JobInputs:
             input_findings.changed(records.name(path), "since its snapshot was made")
             for path in found.changed_code
         ]
+        findings += [
+            input_findings.changed(records.name(path), "while the run started, before or after its snapshot")
+            for path in found.changed_at_start
+        ]
+        findings += [input_findings.from_the_system(source) for source in sorted(recorder.entropy)]
         yes, no = watched(recorder, start_file_is_there())
         no += [f"{records.name(path)}: what it held before the job wrote to it" for path in found.rewritten]
+        no += [
+            f"{records.name(path)}: whether what it held was read; it was opened to append and read"
+            for path in sorted(recorder.appended)
+            if not places.excludes(path)
+        ]
+        no += ["standard input, which is a pipe"] if is_piped else []
+        brought = [path for path in code_in_use() if path not in recorder.reads and not places.excludes(path)]
+        no += (
+            [f"compiled code that other libraries or LD_PRELOAD bring: {', '.join(brought)}"]
+            if brought
+            else []
+        )
         if recorder.failure is not None:
             findings.append(input_findings.not_watched(recorder.failure))
         beyond = [f for f in recorder.folders if not declared(f"{f}/any") and not places.excludes(f"{f}/any")]

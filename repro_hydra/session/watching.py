@@ -7,6 +7,8 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
+import msgspec
+
 from repro_hydra.audit import SeedingAudit
 from repro_hydra.code.unfrozen import changes_since
 from repro_hydra.config import Mode
@@ -125,6 +127,11 @@ class Watching:
             return data
         data, findings = self._inputs.report(data, self._ledger.plan.code, hurry=hurry)
         self._ledger.findings += findings
+        if self._audit is not None and self._audit.not_followed:
+            unseen = [*data.coverage.not_watched, *self._audit.not_followed]
+            data = msgspec.structs.replace(
+                data, coverage=msgspec.structs.replace(data.coverage, not_watched=unseen)
+            )
         return data
 
     def processes(self) -> list[ProcessInfo]:

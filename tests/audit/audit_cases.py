@@ -24,6 +24,7 @@ NP = "import numpy as np\n"
 UNSEEDED = "unseeded-generator"
 AGAIN = "seeded-again"
 ENTROPY = "system-entropy"
+VARIABLE = "undeclared-variable"
 
 CASES = [
     case("default_rng", UNSEEDED, "return np.random.default_rng().random()  # <-", NP),
@@ -70,6 +71,9 @@ CASES = [
     case("system-random", ENTROPY, "return random.SystemRandom().random()  # <-", "import random"),
     case("os-urandom", ENTROPY, "return os.urandom(4)  # <-", "import os"),
     case("os-urandom-from-import", ENTROPY, "return urandom(4)  # <-", "from os import urandom"),
+    case("os-getrandom", ENTROPY, "return os.getrandom(4)  # <-", "import os"),
+    case("ssl-random", ENTROPY, "return ssl.RAND_bytes(4)  # <-", "import ssl"),
+    case("uuid1", ENTROPY, "return uuid.uuid1().int  # <-", "import uuid"),
     case("uuid4", ENTROPY, "return uuid.uuid4().int  # <-", "import uuid"),
     case("secrets", ENTROPY, "return secrets.randbelow(9)  # <-", "import secrets"),
     case("secrets-token", ENTROPY, "return secrets.token_hex(4)  # <-", "import secrets"),
@@ -142,13 +146,14 @@ CASES = [
     ),
 ]
 
-VARIABLE = "undeclared-variable"
 CASES += [
     case("variable", VARIABLE, "return float(os.environ['FAULT_SCALE'])  # <-", "import os"),
     case("variable-get", VARIABLE, "return os.environ.get('FAULT_SCALE', 1)  # <-", "import os"),
     case("variable-getenv", VARIABLE, "return os.getenv('FAULT_SCALE')  # <-", "import os"),
     case("variable-from-import", VARIABLE, "return getenv('FAULT_SCALE')  # <-", "from os import getenv"),
     case("variable-in", VARIABLE, "return 'FAULT_SCALE' in os.environ  # <-", "import os"),
+    case("variable-bytes", VARIABLE, "return os.environb[b'FAULT_SCALE']  # <-", "import os"),
+    case("variable-expanded", VARIABLE, "return os.path.expandvars('$FAULT_SCALE')  # <-", "import os"),
     case(
         "variable-recorded", None, "return os.environ['PATH'], os.environ.get('NOBODY_SETS_IT')", "import os"
     ),
@@ -156,8 +161,7 @@ CASES += [
         "variable-copied",
         None,
         "a = dict(os.environ)\nb = os.environ.copy()\nc = {**os.environ, 'X': '1'}\n"
-        "d = {k: v for k, v in os.environ.items()}\nsubprocess.run(['true'], env=d)\n"
-        "return os.path.expandvars('$FAULT_SCALE')",
+        "d = {k: v for k, v in os.environ.items()}\nsubprocess.run(['true'], env=d)",
         "import os, subprocess",
     ),
 ]
@@ -370,6 +374,15 @@ TOP_CASES = [
     Case("top-default-rng-seeded", NP + "rng = np.random.default_rng(7)\ndef task(cfg):\n    pass\n"),
     Case("top-Random", "import random\nr = random.Random()  # <-\ndef task(cfg):\n    pass\n", UNSEEDED),
     Case("top-uuid", "import uuid\nRUN = uuid.uuid4().hex  # <-\ndef task(cfg):\n    pass\n", ENTROPY),
+    Case(
+        "top-variables",
+        "import os\nfrom os import environ\nSCALE = float(os.getenv('FAULT_SCALE', '1'))  # <-\n"
+        "def task(cfg, a=os.environ['FAULT_SCALE']):  # <-\n    os.environ.get('PATH')\n"
+        "class A:\n    try:\n        b = environ.get('FAULT_SCALE')  # <-\n    except KeyError:\n        pass\n"
+        "if environ.get('NOBODY_SETS_IT'):\n    c = environ['FAULT_SCALE']\n"
+        "d = lambda: environ['FAULT_SCALE']\n",
+        VARIABLE,
+    ),
     Case(
         "top-drawn-numpy",
         NP + "x = np.random.rand(3)  # <-\ndef task(cfg):\n    pass\n",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -113,17 +114,20 @@ class Project:
         *arguments: str,
         program: tuple[str, ...] = ("train.py",),
         cwd: Path | None = None,
+        fed: str = "",
         **variables: str,
     ) -> Ended:
-        """Run ``python train.py …`` to its end."""
-        done = subprocess.run(
-            self.command(*arguments, program=program),
-            cwd=cwd or self.top,
-            env=self.environment | variables,
-            capture_output=True,
-            text=True,
-            timeout=LIMIT_S,
-        )
+        """Run ``python train.py …`` to its end, its standard input from the file `fed`."""
+        with (self.top / fed if fed else Path(os.devnull)).open() as stdin:
+            done = subprocess.run(
+                self.command(*arguments, program=program),
+                cwd=cwd or self.top,
+                env=self.environment | variables,
+                stdin=stdin,
+                capture_output=True,
+                text=True,
+                timeout=LIMIT_S,
+            )
         return Ended(done.returncode, done.stdout, done.stderr)
 
     def start(

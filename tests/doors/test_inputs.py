@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import sys
 from pathlib import Path
 
 import blake3
@@ -15,6 +16,7 @@ import json, multiprocessing, os, sqlite3, subprocess, sys
 from pathlib import Path
 
 import hydra
+import local_module
 import numpy as np
 
 TOP = Path("data/top.txt").read_text()
@@ -45,6 +47,20 @@ def main(cfg):
     Path("data/mine.txt").read_text()
     Path("data/later.txt").read_text()
     Path("data/later.txt").write_text("changed by the job")
+    Path("data/mine.link").unlink(missing_ok=True)
+    os.link("data/linked", "data/mine.link")
+    read("data/mine.link")
+    os.chmod("data/touched", 0o600)
+    read("data/touched")
+    sys.stdin.read()
+    read("data/run/.hydra/config.yaml")
+    open("/dev/urandom", "rb").read(1)
+    dict(os.environ)
+    read("schedule.txt")
+    subprocess.run(["sh", "-c", "echo edited > schedule.txt"], check=True)
+    read("schedule.txt")
+    with open("log.txt", "a+") as log:
+        log.write("one more run")
     os.chdir("data")
     read("moved_to.txt")
     os.chdir("..")
@@ -59,7 +75,8 @@ if __name__ == "__main__":
 """
 UNDECLARED = {
     *("data/top.txt", "data/x.npy", "data/base.db", "data/program", "data/fork", "data/spawn", "data/exited"),
-    *("data/later.txt", "data/moved_to.txt", "data/images"),
+    *("data/later.txt", "data/moved_to.txt", "data/images", "data/mine.link", "data/touched", "data/stdin"),
+    "local_module.py",
 }
 
 
@@ -79,6 +96,10 @@ def reading(project: Project) -> Project:
         "later.txt",
         "moved_to.txt",
         "declared/a",
+        "linked",
+        "touched",
+        "stdin",
+        "run/.hydra/config.yaml",
     ):
         project.write(f"data/{name}", name)
     for folder in ("cats", "dogs", "owls"):
@@ -89,7 +110,10 @@ def reading(project: Project) -> Project:
         base.execute("create table t (a)")
     base.close()
     project.write("tracked.txt", "tracked")
-    project.write(".gitignore", "outputs/\nmultirun/\n__pycache__/\ndata/\n")
+    project.write("schedule.txt", "tracked")
+    project.write("log.txt", "tracked")
+    project.write("local_module.py", "A = 1\n")
+    project.write(".gitignore", "outputs/\nmultirun/\n__pycache__/\ndata/\nlocal_module.py\n")
     project.write("train.py", READING)
     project.write("conf/config.yaml", "seed: 1\n")
     project.commit()
@@ -105,26 +129,34 @@ def undeclared(run: Path) -> set[str]:
 def test_everything_read_undeclared_is_named_and_nothing_else(reading: Project) -> None:
     """In the process from its first line, in forked and started Pythons; the result is kept, the promise is not."""
     declared = "hydra.callbacks.repro.data.datasets={d: data/declared}"
-    done = reading.run("+repro=strict", declared).ok()
+    done = reading.run("+repro=strict", declared, fed="data/stdin").ok()
     run = reading.only_run()
     assert undeclared(run) == UNDECLARED
     record, data = load(run, "run"), load(run, "data")
     assert (record["status"], record["upheld"]) == ("completed", "no")
     assert load(run, "result") == {"objective": 1.0}
     inputs = {item["path"]: item for item in data["inputs"]}
-    assert set(inputs) == UNDECLARED
-    assert data["inputs_total"] == len(UNDECLARED)
+    assert set(inputs) == UNDECLARED | {"data/run/.hydra/config.yaml"}
+    assert data["inputs_total"] == len(inputs)
     program = inputs["data/program"]
     assert (program["digest"], program["size_bytes"]) == (blake3.blake3(b"program").hexdigest(), 7)
     images = inputs["data/images"]
     assert (images["kind"], images["files"], len(images["digest"])) == ("directory", 75, 64)
     assert inputs["data/later.txt"]["digest"] is None
     assert "data-changed-meanwhile:data/later.txt" in finding_ids(run)
+    assert "data-changed-meanwhile:schedule.txt" in finding_ids(run)
+    assert "input-of-a-run:data/run/.hydra/config.yaml" in finding_ids(run)
+    assert "system-entropy:/dev/urandom" in finding_ids(run)
 
     coverage = data["coverage"]
     assert any("interpreter's start" in line for line in coverage["watched"])
     assert any("forked" in line for line in coverage["watched"])
-    assert [line for line in coverage["not_watched"] if "cat" in line]
+    unseen = coverage["not_watched"]
+    assert [line for line in unseen if line.startswith("other programs: cat")]
+    assert [line for line in unseen if line.startswith("log.txt: whether what it held was read")]
+    (copied,) = [line for line in unseen if line.startswith("environment variables")]
+    assert "train.py:" in copied
+    assert [line for line in unseen if "the clock" in line]
     roles = {process["role"] for process in record["processes"]}
     assert roles == {"main", "forked", "python"}
     assert len({process["pid"] for process in record["processes"]}) == len(record["processes"])
@@ -146,7 +178,7 @@ def test_a_waived_folder_waives_what_lies_in_it(reading: Project) -> None:
         "+repro=strict", r"hydra.callbacks.repro.allow={undeclared-input\:data: all of it is known}"
     ).ok()
     record = load(reading.only_run(), "run")
-    assert all(f["waived"] for f in record["findings"] if f["id"].startswith("undeclared-input:"))
+    assert all(f["waived"] for f in record["findings"] if f["id"].startswith("undeclared-input:data"))
 
 
 def test_jobs_of_a_sweep_name_them_too(reading: Project) -> None:
@@ -245,6 +277,24 @@ def test_code_that_changes_under_a_run_is_noticed(project: Project) -> None:
     project.run("+repro=strict").ok()
     changed = {name for name in finding_ids(project.only_run()) if name.startswith("data-changed-meanwhile")}
     assert changed == {"data-changed-meanwhile:changed.txt"}
+
+
+def test_code_that_is_edited_while_the_run_starts_is_noticed(project: Project) -> None:
+    """The old module was imported, and the new one is in the snapshot: no record holds what ran."""
+    project.holding(
+        "import subprocess, hydra, helper\n"
+        "if helper.VALUE == 1:\n"
+        "    subprocess.run(['sh', '-c', 'echo VALUE = 22 > helper.py'], check=True)\n"
+        "@hydra.main(version_base=None, config_path='conf', config_name='config')\n"
+        "def main(cfg):\n    return helper.VALUE\nmain()\n",
+        **{"helper.py": "VALUE = 1\n"},
+    )
+    project.run(program=("-m", "repro_hydra", "run", "--", sys.executable, "train.py", "+repro=strict")).ok()
+    run = project.only_run()
+    assert load(run, "result") == {"objective": 1}
+    assert "VALUE = 22" in (run / ".repro/code.patch").read_text()
+    assert "data-changed-meanwhile:helper.py" in finding_ids(run)
+    assert load(run, "run")["upheld"] == "no"
 
 
 def test_a_reproduction_has_them_and_a_change_is_told(project: Project) -> None:

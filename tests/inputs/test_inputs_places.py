@@ -29,8 +29,9 @@ def places(tmp_path: Path) -> Places:
         "{home}/.config/matplotlib/matplotlibrc",
         "{home}/.cache/matplotlib/fontlist.json", "{home}/.netrc", "{home}/.cache/huggingface/token", "{mpl}/x.json",
         "{project}/.venv/lib/python3/site-packages/a/data.csv", "{project}/.git/HEAD", "{project}/outputs/1/model.pt",
-        "{project}/outputs/0/.hydra/config.yaml", "{project}/.env", "{project}/mlruns/0/meta.yaml", "{configs}/a.yaml",
-        "{project}/wandb/run-1/files/a.json", "{project}/pkg/__pycache__/a.nbi", "{project}/repro-data/registry.jsonl",
+        "{project}/outputs/1/.hydra/config.yaml", "{project}/.env", "{project}/mlruns/0/meta.yaml", "{configs}/a.yaml",
+        "{project}/wandb/run-1/logs/a.log", "{project}/pkg/__pycache__/a.nbi", "/dev/shm/sem.mp-1", "/run/systemd/x",
+        "{project}/pkg/__pycache__/a.cpython-311.pyc", "{project}/repro-data/registry.jsonl",
     ],
 )  # fmt: skip
 def test_no_input(places: Places, tmp_path: Path, path: str) -> None:
@@ -45,7 +46,9 @@ def test_no_input(places: Places, tmp_path: Path, path: str) -> None:
         "/usr/local/data/x.csv", "/data/x.csv", "/tmp/x.csv", "{home}/scikit_learn_data/x.pkz", "{home}/nltk_data/x",
         "{home}/.cache/torch/hub/checkpoints/a.pth", "{home}/.cache/huggingface/hub/models--a/snapshots/1/x",
         "{project}/data/x.csv", "{project}/mlruns/0/run/artifacts/model.pkl", "{configs}/x.csv",
-        "{project}/outputs/10/x", "{home}/.cached/x", "{project}/environment.csv",
+        "{project}/outputs/0/.hydra/config.yaml", "{project}/outputs/0/.repro/result.json", "/dev/shm/staged/x.npy",
+        "{project}/wandb/run-1/files/model.pt", "{project}/wandb/x.csv", "{project}/pkg/__pycache__/statistics.npz",
+        "/run/media/me/disk/x.csv", "{project}/outputs/10/x", "{home}/.cached/x", "{project}/environment.csv",
     ],
 )  # fmt: skip
 def test_an_input(places: Places, tmp_path: Path, path: str) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
+import importlib.machinery
+import importlib.util
 import os
 import sqlite3
 import subprocess
@@ -16,6 +19,7 @@ from repro_hydra.inputs import wire
 from repro_hydra.inputs.mapped import files_in_use
 from repro_hydra.inputs.recorder import Recorder, activate, active, deactivate
 from repro_hydra.inputs.seen import watched
+from repro_hydra.inputs.stamps import CLOCK_TICK_NS, stamp_of
 
 
 @pytest.fixture
@@ -36,8 +40,9 @@ def test_reading_is_told_from_writing(
     recorder: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever it is opened by, and whatever kind of path it is; what is written first is not an input."""
-    for name in ("text", "bytes", "os", "relative", "update", "append", "both"):
+    for name in ("text", "bytes", "os", "relative", "update", "append", "both", "create", "more"):
         (tmp_path / name).write_text("before")
+    (tmp_path / "lock").touch()
     recorder.reads.clear()
     recorder.written.clear()
     monkeypatch.chdir(tmp_path)
@@ -47,14 +52,114 @@ def test_reading_is_told_from_writing(
     open("relative").close()  # noqa: PTH123
     open("update", "r+").close()  # noqa: PTH123
     open("append", "a").close()  # noqa: PTH123
+    os.close(os.open("create", os.O_RDWR | os.O_CREAT))
+    os.close(os.open("lock", os.O_RDWR | os.O_CREAT))
+    open("more", "a+").close()  # noqa: PTH123
     with open("both", "w") as stream:  # noqa: PTH123
         stream.write("new")
     (tmp_path / "both").read_text()
     with pytest.raises(FileNotFoundError):
         open("nothing")  # noqa: PTH123, SIM115
     os.close(os.open(tmp_path, os.O_RDONLY))
-    assert seen(recorder, tmp_path) == {"text", "bytes", "os", "relative", "update"}
+    assert seen(recorder, tmp_path) == {"text", "bytes", "os", "relative", "update", "create"}
+    assert recorder.appended == {str(tmp_path / "more")}
     assert recorder.failure is None
+
+
+def old(path: Path, recorder: Recorder) -> Path:
+    """A file that was there before: of its change time nobody can say that it lies in the past but by waiting."""
+    path.write_text("old")
+    recorder.started_ns = path.stat().st_ctime_ns + 10 * CLOCK_TICK_NS
+    recorder.written.discard(str(path))
+    return path
+
+
+@pytest.mark.parametrize("way", ["rename", "link", "chmod", "utime", "twice"])
+def test_what_was_touched_or_moved_is_as_old_as_it_was(recorder: Recorder, tmp_path: Path, way: str) -> None:
+    """Each of these gives a file the time of now, which is also how a file of the job's own is known."""
+    path, target = old(tmp_path / "old", recorder), tmp_path / "new"
+    before = path.stat().st_ctime_ns
+    if way in ("rename", "twice"):
+        path.rename(target)
+    if way == "twice":
+        target.rename(tmp_path / "newer")
+        (tmp_path / "newer").chmod(0o600)
+        target = tmp_path / "newer"
+    elif way == "link":
+        os.link(path, target)
+    elif way == "chmod":
+        path.chmod(0o600)
+    elif way == "utime":
+        os.utime(path)
+    read = target if way in ("rename", "link", "twice") else path
+    read.read_text()
+    stamp = recorder.reads[str(read)]
+    assert stamp is not None
+    assert (stamp.ctime_ns, stamp.mtime_ns) == (before, read.stat().st_mtime_ns)
+    # What the job wrote itself stays its own under any name.
+    (tmp_path / "mine").write_text("new")
+    (tmp_path / "mine").rename(tmp_path / "mine too")
+    (tmp_path / "mine too").chmod(0o600)
+    (tmp_path / "mine too").read_text()
+    assert recorder.reads[str(tmp_path / "mine too")] is None
+
+
+def test_another_content_at_a_second_opening_is_noticed(recorder: Recorder, tmp_path: Path) -> None:
+    """By another hand; what the job itself wrote is its own affair. In a child too, which sees the new one only."""
+    for name in ("same", "edited", "mine", "in a child"):
+        old(tmp_path / name, recorder).read_text()
+    subprocess.run(["sh", "-c", f"echo 1 > {tmp_path}/edited; echo 1 > '{tmp_path}/in a child'"], check=True)
+    (tmp_path / "mine").write_text("by the job")
+    for name in ("same", "edited", "mine"):
+        (tmp_path / name).read_text()
+    recorder._take("read", [str(tmp_path / "in a child"), *stamp_of((tmp_path / "in a child").stat())])
+    assert {Path(path).name for path in recorder.read_again} == {"edited", "in a child"}
+
+
+def test_what_was_edited_before_the_job_began_is_noticed(recorder: Recorder, tmp_path: Path) -> None:
+    """An import takes seconds, and the snapshot is made after them."""
+    for name in ("same", "edited"):
+        old(tmp_path / name, recorder).read_text()
+    subprocess.run(
+        ["sh", "-c", f"echo 1 > {tmp_path}/edited; touch -r {tmp_path}/same {tmp_path}/same"], check=True
+    )
+    recorder.settle_start()
+    assert recorder.changed_before == {str(tmp_path / "edited")}
+
+
+def test_compiled_code_is_an_input(recorder: Recorder, tmp_path: Path) -> None:
+    """No `open` tells of it: a module that was built in place, and a library."""
+    import msgspec._core as compiled
+
+    copy = tmp_path / Path(str(compiled.__file__)).name
+    copy.write_bytes(Path(str(compiled.__file__)).read_bytes())
+    recorder.reads.clear()
+    recorder.written.clear()
+    loader = importlib.machinery.ExtensionFileLoader("_core", str(copy))
+    spec = importlib.util.spec_from_file_location("_core", copy, loader=loader)
+    assert spec is not None
+    importlib.util.module_from_spec(spec)
+    assert seen(recorder, tmp_path) == {copy.name}
+    recorder.reads.clear()
+    ctypes.CDLL(str(copy))
+    assert seen(recorder, tmp_path) == {copy.name}
+
+
+def test_what_the_kernel_gives_is_told_apart(recorder: Recorder, tmp_path: Path) -> None:
+    """Random numbers, pipes, and files by another way to them."""
+    (tmp_path / "data").write_text("x")
+    recorder.written.clear()
+    reading, writing = os.pipe()
+    os.write(writing, b"x")
+    os.close(writing)
+    with open("/dev/urandom", "rb") as stream, open(f"/dev/fd/{reading}", "rb") as pipe:  # noqa: PTH123
+        stream.read(1), pipe.read(1)
+    os.close(reading)
+    Path(f"/proc/self/root{tmp_path}/data").read_text()
+    Path("/proc/self/status").read_text()
+    assert recorder.entropy == {"/dev/urandom"}
+    assert recorder.pipes == {f"/dev/fd/{reading}"}
+    assert {name for name, stamp in recorder.reads.items() if stamp} == {str(tmp_path / "data")}
 
 
 def test_a_file_that_comes_later_is_seen_then(recorder: Recorder, tmp_path: Path) -> None:
@@ -148,6 +253,7 @@ def test_workers_of_each_epoch_tell_only_what_is_new(recorder: Recorder, tmp_pat
         os.waitpid(pid, 0)
     (last,) = lines.iterdir()  # the two before were taken over
     assert len(last.read_text().splitlines()) == 1  # it had only its own name to tell
+    del recorder.reads[str(last)]
     recorder.absorb()
     assert seen(recorder, tmp_path) == {"0.png", "1.png"}
     assert [child.role for child in recorder.children] == ["forked"] * 3

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from repro_hydra.inputs.recorder import Recorder, Stamp, stamp_of
+from repro_hydra.inputs.recorder import Recorder
+from repro_hydra.inputs.stamps import Stamp, stamp_of
 from repro_hydra.record.code import CodeRecord
 from repro_hydra.record.data import DataRecord, DatasetRecord, InputRecord
 from repro_hydra.record.schema import Finding
