@@ -19,12 +19,14 @@ SUBMODULE = "submodule "
 
 
 def look_elsewhere(
-    state: CodeState, imported: Mapping[Path, str], look: Look, environ: Mapping[str, str]
+    state: CodeState, start: Path, imported: Mapping[Path, str], look: Look, environ: Mapping[str, str]
 ) -> CodeState:
     """`state` with the other repositories, each with a snapshot and a patch of its own.
 
     Parameters
     ----------
+    start : Path
+        The file or folder whose repository `state` tells of.
     imported : mapping
         Folders that modules are imported from, with what leads there.
     look : callable
@@ -40,7 +42,7 @@ def look_elsewhere(
         # Most often it is the folder of the script, at the top of the repository that was looked at: no new question.
         top = state.top if os.path.realpath(folder) == str(state.top) else _top_of(folder, environ)
         if top is None:
-            if _has_modules(folder):
+            if _has_modules(folder) and not (state.top is None and _share_a_repository(folder, start)):
                 findings.append(folder_in_no_repository(folder, why))
         elif top != state.top and not _is_submodule_of(top, state):
             leading.setdefault(top, []).append(why)
@@ -105,6 +107,13 @@ def _top_of(folder: Path, environ: Mapping[str, str]) -> Path | None:
         return locate(folder, environ).top
     except (NoRepositoryError, GitError, GitUnavailableError):
         return None
+
+
+def _share_a_repository(folder: Path, start: Path) -> bool:
+    """Whether a repository made around the one is around the other too: that there is none was said once."""
+    one, other = Path(os.path.realpath(folder)), Path(os.path.realpath(start))
+    home = other if other.is_dir() else other.parent
+    return one.is_relative_to(home) or home.is_relative_to(one)
 
 
 def _is_submodule_of(top: Path, state: CodeState) -> bool:

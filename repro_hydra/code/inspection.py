@@ -79,7 +79,7 @@ def inspect_code(
     if script is None and start.is_file():
         script = start
     state = _inspect(start, max_file_bytes, max_patch_bytes, exclude, script, variables)
-    return look_elsewhere(state, imported or {}, look, variables)
+    return look_elsewhere(state, start, imported or {}, look, variables)
 
 
 def _inspect(

@@ -169,6 +169,23 @@ def test_no_repository(tmp_path: Path) -> None:
     assert snapshot_code(state) == state.record
 
 
+def test_folders_of_the_same_project_are_no_second_cause(tmp_path: Path) -> None:
+    """Python puts the script's folder, or that of ``-m``, on its path: a repository made there is around all of it."""
+    for folder in ("project/train", "project/src", "other"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "main.py").write_text("")
+    script = tmp_path / "project" / "train" / "main.py"
+    (tmp_path / "project" / "setup.py").write_text("")
+
+    def found(*folders: str) -> list[str]:
+        imported = {tmp_path / folder: "sys.path" for folder in folders}
+        state = inspect_code(script, max_file_bytes=1, max_patch_bytes=1, imported=imported)
+        return blocking(state.findings)
+
+    assert found("project/train", "project") == ["no-git-repository"]
+    assert found("project/train", "other") == ["no-git-repository", f"code-not-captured:{tmp_path / 'other'}"]
+
+
 def test_inside_the_git_directory_there_is_no_work_tree(repository: Repository) -> None:
     assert blocking(repository.inspect(start=repository.top / ".git").findings) == ["no-git-repository"]
 

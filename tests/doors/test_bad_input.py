@@ -86,11 +86,16 @@ def test_no_commit(
     refused = here.run(*flags, "+repro=strict").refused(1, f"[{finding}]", f"allow={{{finding}: REASON}}")
     assert "nothing was started and nothing created" in refused.text
     assert here.files() == before
+    assert refused.text.count("To go on all the same") == 1, "one cause has one name"
     for mode in ("standard", "record"):
         told = here.run(*flags, f"+repro={mode}").ok()
         assert f"[{finding}]" in told.text
     assert all(finding in finding_ids(run) for run in here.runs())
     assert len(here.runs()) == (4 if flags else 2)
+    here.run(*flags, "+repro=strict", f"hydra.callbacks.repro.allow={{{finding}: a scratch folder}}").ok()
+    waived = [run for run in (load(run, "run") for run in here.runs()) if run["mode"] == "strict"]
+    assert [run["upheld"] for run in waived] == ["waived"] * (2 if flags else 1)
+    assert all(run["waived"] == {finding: "a scratch folder"} for run in waived)
 
 
 # ---------------------------------------------------------------------- directories
