@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 from functools import lru_cache
 
 from repro_hydra.record.redact import is_secret_name, redact
+from repro_hydra.record.store import encodable
 
 DEFAULT_VARIABLES = (
     "CUDA_VISIBLE_DEVICES", "PYTHONPATH", "LD_LIBRARY_PATH", "PATH", "HOME", "USER",
@@ -41,7 +42,7 @@ def chosen_variables(environ: Mapping[str, str], more: Sequence[str] = ()) -> di
     """The variables that are set and match the default list or `more`, sorted by name, without secrets."""
     chosen = _names((*DEFAULT_VARIABLES, *more))
     return {
-        name: redact(_encodable(value), key=name) for name, value in sorted(environ.items()) if name in chosen
+        name: redact(encodable(value), key=name) for name, value in sorted(environ.items()) if name in chosen
     }
 
 
@@ -63,7 +64,7 @@ def only_tells_where(name: str) -> bool:
 def slurm_variables(environ: Mapping[str, str]) -> dict[str, str]:
     """What Slurm tells the job about itself; its credentials (``SLURM_JWT``) are redacted."""
     return {
-        name: redact(_encodable(value), key=name)
+        name: redact(encodable(value), key=name)
         for name, value in sorted(environ.items())
         if name.startswith(("SLURM_", "SLURMD_"))
     }
@@ -90,8 +91,3 @@ class _Names:
 
 
 _names = lru_cache(maxsize=8)(_Names)
-
-
-def _encodable(value: str) -> str:
-    """Bytes that are no UTF-8 stand as escapes: JSON has no text for them."""
-    return value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

@@ -11,7 +11,7 @@ import blake3
 
 from repro_hydra.record.paths import ATTEMPTS, CHECKPOINTS, LOCK, RECORD_DIR, TRACKING, RunPaths
 from repro_hydra.record.schema import Manifest, ManifestEntry
-from repro_hydra.record.store import encode, read, write_bytes
+from repro_hydra.record.store import encodable, encode, read, write_bytes
 
 _SKIPPED_DIRECTORIES = {f"{RECORD_DIR}-earlier"}
 WEIGHTS = (".pt", ".pth", ".ckpt", ".npz", ".npy", ".safetensors")
@@ -43,12 +43,16 @@ def write_manifest(paths: RunPaths) -> str:
     """Digest the run directory as it stands, write ``manifest.json``, and return the manifest's own digest.
 
     Other runs below this directory (the jobs of a sweep, nested runs) have their own manifests and are passed
-    over. What is neither file nor directory (sockets, dangling links) is named in `left_out`.
+    over. What is neither file nor directory (sockets, dangling links), or has a name that JSON cannot hold, is named
+    in `left_out`.
     """
     entries: list[ManifestEntry] = []
     left_out: dict[str, str] = {}
     for path in _files(paths):
         name = path.relative_to(paths.run_dir).as_posix()
+        if (said := encodable(name)) != name:
+            left_out[said] = "its name is no UTF-8"  # and a name in JSON has to lead back to the file
+            continue
         try:
             status = path.stat()
             if not stat.S_ISREG(status.st_mode):

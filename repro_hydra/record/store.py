@@ -7,7 +7,7 @@ import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import msgspec
 
@@ -86,8 +86,37 @@ def current_umask() -> int:
 
 
 def encode(value: object) -> bytes:
-    """Indented JSON with a final newline. NaN and infinities must be strings by now (`values.to_json`)."""
-    return msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"
+    """Indented JSON with a final newline. NaN and infinities must be strings by now (`values.to_json`).
+
+    Names of files and folders that are no UTF-8 stand as escapes: JSON has no text for them.
+    """
+    try:
+        data = msgspec.json.encode(value)
+    except UnicodeEncodeError:
+        data = msgspec.json.encode(_encodable(msgspec.to_builtins(value)))
+    return msgspec.json.format(data, indent=2) + b"\n"
+
+
+def _encodable(value: Any) -> Any:
+    if isinstance(value, str):
+        return encodable(value)
+    if isinstance(value, dict):
+        return {_encodable(key): _encodable(item) for key, item in value.items()}
+    return [_encodable(item) for item in value] if isinstance(value, list) else value
+
+
+def encodable(text: str) -> str:
+    r"""`text`, with escapes for what UTF-8 cannot say: bytes of a name that is none, and lone surrogates.
+
+    Examples
+    --------
+    >>> encodable(os.fsdecode(b"weights-\xff.npz"))
+    'weights-\\xff.npz'
+    """
+    try:
+        return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def write_json(path: Path, value: object, *, durable: bool = False) -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from typing import Any
 
 from repro_hydra.record.schema import JSON
 
 OBJECTIVE = "objective"
+_DEEPEST = 100
+"""So many mappings within each other; a mapping that holds itself has no end."""
 _NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
@@ -54,7 +57,10 @@ def from_json_number(value: JSON) -> float | None:
         return _NON_FINITE.get(value)
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError:  # a whole number that no float comes near
+        return None
 
 
 def as_number(value: Any) -> int | float | None:
@@ -70,14 +76,25 @@ def as_number(value: Any) -> int | float | None:
         return int(value)
     if isinstance(value, float):
         return float(value)
+    inner = _scalar(value)
+    if isinstance(inner, bool):
+        return None
+    if isinstance(inner, (int, float)):
+        return inner
+    return float(inner) if isinstance(inner, Real) else None  # NumPy's long double has no type of Python's
+
+
+def _scalar(value: Any) -> Any:
+    """What a NumPy scalar, or a tensor or array without dimensions, holds; None for anything else."""
     item = getattr(value, "item", None)
     if item is None or not callable(item) or getattr(value, "ndim", None) != 0:
         return None
     try:
-        inner = item()
+        if getattr(value, "mask", False):  # NumPy's masked arrays: what lies under the mask is no value
+            return None
+        return item()
     except (TypeError, ValueError, RuntimeError):  # a tensor without data (meta device)
         return None
-    return None if isinstance(inner, bool) or not isinstance(inner, (int, float)) else inner
 
 
 def _name_non_finite(number: float) -> str:
@@ -111,22 +128,26 @@ def flatten_result(value: Any) -> tuple[dict[str, JSON], list[str]]:
     if value is None:
         return metrics, left_out
     if isinstance(value, Mapping):
-        _flatten_into(metrics, left_out, "", value)
+        _flatten_into(metrics, left_out, "", value, _DEEPEST)
     else:
-        _add(metrics, left_out, OBJECTIVE, value)
+        _add(metrics, left_out, OBJECTIVE, value, _DEEPEST)
     return metrics, left_out
 
 
 def _flatten_into(
-    metrics: dict[str, JSON], left_out: list[str], prefix: str, mapping: Mapping[Any, Any]
+    metrics: dict[str, JSON], left_out: list[str], prefix: str, mapping: Mapping[Any, Any], levels: int
 ) -> None:
     for key, item in mapping.items():
-        _add(metrics, left_out, f"{prefix}{_key(key)}", item)
+        _add(metrics, left_out, f"{prefix}{_key(key)}", item, levels)
 
 
-def _add(metrics: dict[str, JSON], left_out: list[str], name: str, item: Any) -> None:
+def _add(metrics: dict[str, JSON], left_out: list[str], name: str, item: Any, levels: int) -> None:
     if isinstance(item, Mapping):
-        _flatten_into(metrics, left_out, f"{name}.", item)
+        if levels == 0:
+            top = name.partition(".")[0]
+            left_out.append(f"{top}: mappings nested more than {_DEEPEST} deep, or one that holds itself")
+        else:
+            _flatten_into(metrics, left_out, f"{name}.", item, levels - 1)
         return
     sequence = _as_sequence(item)
     if sequence is not None:
@@ -138,12 +159,16 @@ def _add(metrics: dict[str, JSON], left_out: list[str], name: str, item: Any) ->
                 _put(metrics, left_out, f"{name}_{position}", to_json(number))
     elif as_number(item) is not None or item is None or isinstance(item, (bool, str)):
         _put(metrics, left_out, name, to_json(item))
+    elif isinstance(truth := _scalar(item), bool):
+        _put(metrics, left_out, name, truth)
     else:
         left_out.append(f"{name}: {type(item).__name__} is no number, mapping or sequence of numbers")
 
 
 def _put(metrics: dict[str, JSON], left_out: list[str], name: str, value: JSON) -> None:
-    if name in metrics:
+    if isinstance(value, int) and from_json_number(value) is None and not isinstance(value, bool):
+        left_out.append(f"{name}: a whole number beyond what a float reaches, which few readers of JSON take")
+    elif name in metrics:
         left_out.append(f"{name}: two values have this name; the first is kept")
     else:
         metrics[name] = value

@@ -14,7 +14,7 @@ from repro_hydra.record.manifest import digest_bytes
 from repro_hydra.record.paths import RECORD_DIR
 from repro_hydra.record.places import project_of
 from repro_hydra.record.reproduction import Verification, VerifyFinding
-from repro_hydra.record.store import RecordError
+from repro_hydra.record.store import RecordError, encodable
 from repro_hydra.reproduce.code_source import CodeMissing, find_code, find_one, repositories
 from repro_hydra.reproduce.inputs import changed_datasets, changed_inputs
 from repro_hydra.reproduce.inside import LeadsOut, read_inside
@@ -125,7 +125,7 @@ def _unlisted(original: Original) -> list[str]:
         folders[:] = [] if nested else sorted(name for name in folders if name != original.paths.earlier.name)
         if not nested:
             found += [(here / name).relative_to(original.dir).as_posix() for name in sorted(names)]
-    return [name for name in found if name not in listed]
+    return [name for name in map(encodable, found) if name not in listed]
 
 
 def _code(original: Original, surroundings: Surroundings) -> Iterator[VerifyFinding]:

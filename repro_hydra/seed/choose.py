@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -46,6 +47,11 @@ def check_seed(value: Any, where: str = "seed") -> int:
     expected = f"an integer from 0 to {MAX_SEED}"
     if isinstance(value, bool) or not isinstance(value, int):
         kind = type(value).__name__
+        if isinstance(value, Mapping):  # its content is of no help here
+            raise SeedError(
+                f"{where or 'the config'}: expected {expected}, found a mapping ({kind}). "
+                "Name the key of the seed itself: hydra.callbacks.repro.seed.key=KEY"
+            )
         raise SeedError(f"{where}: expected {expected}, found {value!r} ({kind}). Run with: {where}=0")
     if not 0 <= value <= MAX_SEED:
         raise SeedError(f"{where}: expected {expected}, found {value}. Run with: {where}=0")
@@ -70,7 +76,11 @@ def choose_seeds(options: SeedConf, configured: Any, *, rank: int = 0) -> Chosen
         For a seed that is negative, too large or no integer.
     """
     defaulted = configured is None
-    base = check_seed(options.default if defaulted else configured, options.key)
+    base = (
+        check_seed(options.default, "hydra.callbacks.repro.seed.default")
+        if defaulted
+        else check_seed(configured, options.key)
+    )
     seed = check_seed(base + rank, f"{options.key} + rank") if options.rank_offset else base
     apart = 0 if options.rank_offset or options.ranks_alike else rank
 

@@ -3,11 +3,13 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from made_records import make_run
 
+from repro_hydra import verify
 from repro_hydra.record.manifest import digest_bytes, digest_file, read_manifest, write_manifest
 from repro_hydra.record.paths import RunPaths
 from repro_hydra.record.store import RecordError
@@ -96,3 +98,18 @@ def test_what_cannot_be_digested_is_named(paths: RunPaths) -> None:
 def test_no_manifest_is_told(paths: RunPaths) -> None:
     with pytest.raises(RecordError, match=r"manifest\.json"):
         read_manifest(paths)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are bytes on Linux")
+def test_a_file_whose_name_is_no_utf_8_is_named_and_costs_no_other_its_digest(paths: RunPaths) -> None:
+    """JSON has no text for such a name; `verify` then says that the file was never digested."""
+    Path(os.fsdecode(os.fsencode(paths.run_dir) + b"/weights-\xff.npz")).write_bytes(b"w")
+    (paths.run_dir / "weights.npz").write_bytes(b"w")
+    write_manifest(paths)
+    assert "weights.npz" in names(paths)
+    assert read_manifest(paths).left_out == {"weights-\\xff.npz": "its name is no UTF-8"}
+    problems = [f.message for f in verify(paths.run_dir).findings if f.area == "record"]
+    assert problems == [
+        "weights-\\xff.npz: was never digested (its name is no UTF-8)",
+        "unchanged since its manifest; not signed",
+    ]

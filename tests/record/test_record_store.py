@@ -53,6 +53,18 @@ def test_numbers_read_back_to_the_same_bits(tmp_path: Path, value: float) -> Non
     assert float(again).hex() == float(value).hex()
 
 
+def test_what_utf_8_cannot_say_stands_as_escapes(tmp_path: Path) -> None:
+    """A folder whose name is no UTF-8 or a key with half a character must not cost the record."""
+    path = RunPaths(make_run(tmp_path / "a")).run
+    record = msgspec.structs.replace(
+        read(path, RunRecord), cwd=os.fsdecode(b"/home/caf\xe9"), tags=["\ud800", "é"]
+    )
+    write_json(path, record)
+    back = read(path, RunRecord)
+    assert (back.cwd, back.tags) == ("/home/caf\\xe9", ["\\ud800", "é"])
+    assert json.loads(encode({"\ud800": {"a": [1.5, None, "é"]}})) == {"\\ud800": {"a": [1.5, None, "é"]}}
+
+
 def test_what_is_written_is_plain_json_with_a_final_newline() -> None:
     data = encode({"a": "ü", "b": [1.5, None, True]})
     assert json.loads(data) == {"a": "ü", "b": [1.5, None, True]}

@@ -49,6 +49,9 @@ def test_examples_in_the_docstrings_run() -> None:
         (None, {}),
         ({}, {}),
         ([], {}),
+        ({"a": np.bool_(True), "b": torch.tensor(False)}, {"a": True, "b": False}),
+        (np.longdouble(0.5), {"objective": 0.5}),
+        (np.ma.array([1.5, 2.5], mask=[True, False]).mean(), {"objective": 2.5}),
     ],
 )
 def test_what_a_task_returns_becomes_a_flat_result(value: Any, expected: dict[str, Any]) -> None:
@@ -68,12 +71,30 @@ def test_what_a_task_returns_becomes_a_flat_result(value: Any, expected: dict[st
         ({"a": b"bytes"}, "a: bytes"),
         ({"a.b": 1, "a": {"b": 2}}, "a.b: two values"),
         (torch.zeros(2, device="meta"), "objective"),
+        (np.ma.masked, "objective: MaskedConstant"),
+        ({"a": np.longdouble(1), "b": np.complex128(1)}, "b: complex128"),
+        (10**400, "objective: a whole number beyond"),
     ],
 )
 def test_what_has_no_place_is_named(value: Any, words: str) -> None:
     _, left_out = flatten_result(value)
     assert len(left_out) == 1
     assert words in left_out[0]
+
+
+def test_a_mapping_that_holds_itself_costs_no_other_value() -> None:
+    """A registry that a task returns by mistake has no end; what stands beside it is a result all the same."""
+    endless: dict[str, Any] = {"loss": 0.5}
+    endless["self"] = endless
+    metrics, left_out = flatten_result(endless)
+    assert metrics["loss"] == 0.5
+    assert left_out == ["self: mappings nested more than 100 deep, or one that holds itself"]
+
+
+def test_a_whole_number_that_no_float_reaches_is_no_number_to_readers() -> None:
+    """A record that holds one, written by another program, can be read and aggregated."""
+    assert from_json_number(10**400) is None
+    assert from_json_number(2**70) == float(2**70)
 
 
 def test_of_two_values_with_one_name_the_first_is_kept() -> None:

@@ -45,6 +45,18 @@ def test_what_is_no_seed_is_refused(value: Any) -> None:
     assert "Run with: train.seed=0" in message
 
 
+def test_a_bad_default_and_a_key_of_a_mapping_are_named_as_what_they_are() -> None:
+    """The message names the option that is wrong, and shows no content of a config that is no seed."""
+    with pytest.raises(SeedError, match=r"^hydra\.callbacks\.repro\.seed\.default: .* found -3\."):
+        choose_seeds(SeedConf(default=-3), None)
+    for key, where in (("train", "train"), ("", "the config")):
+        with pytest.raises(
+            SeedError, match=rf"^{where}: .* found a mapping .*repro\.seed\.key=KEY$"
+        ) as caught:
+            choose_seeds(SeedConf(key=key), {"seed": 7, "password": "x"})
+        assert "password" not in str(caught.value)
+
+
 def test_a_bad_seed_of_a_library_names_its_key() -> None:
     """A library's own seed is checked like the run's, under its own name."""
     with pytest.raises(SeedError, match=r"^hydra\.callbacks\.repro\.seed\.numpy: "):
