@@ -210,6 +210,7 @@ class Resumable:
         self._drawn_from = drawn_from
         self._look_around()
         self._listener.boundary_ahead = True
+        began_at = self._position
         try:
             for batch in iterator:
                 # Held by nobody here: memory that was pinned for a device must not outlive its step in a frame of ours,
@@ -222,6 +223,8 @@ class Resumable:
                     Position(step=before.step + 1, epoch=before.epoch, loop=loop, batch=before.batch + 1)
                 )
             if not self._in_rounds:
+                if self._position != began_at:  # else it ended there in an earlier attempt
+                    self._boundary(self._position, last=True)
                 self._no_boundary_ahead()
         finally:
             self._listener.boundary_ahead = self._in_rounds

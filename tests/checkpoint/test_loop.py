@@ -430,13 +430,17 @@ def test_who_is_told_to_end_behind_the_last_step_ends_there(
             evaluation.run(loop)
         assert (ended.value.code, evaluation.seen) == (143, [stands]), name
         told = capsys.readouterr().err
-        at = {"epochs": "at step 0, epoch 3", "left": "at step 0, epoch 6"}.get(name)
-        where = f"it goes on from the checkpoint {at}" if at else "no checkpoint was made"
-        assert f"SIGTERM: after the last step of the loop; {where}; the process ends here" in told
-    forget()
-    again = Evaluation(tmp_path / "epochs")
-    again.run(lambda state: state.epochs(3), struck=None)
-    assert again.seen == [3]
+        at = {
+            "epochs": "step 0, epoch 3",
+            "batches": "step 2, epoch 0, 2 batches into it",
+            "left": "step 0, epoch 6",
+        }
+        words = f"after the last step of the loop; it goes on from the checkpoint at {at[name]}; the process ends here"
+        assert f"SIGTERM: {words}" in told
+        forget()
+        again = Evaluation(tmp_path / name)
+        again.run(loop, struck=None)
+        assert again.seen == [stands]
 
 
 class AskedWhileSaved:
