@@ -137,3 +137,27 @@ def test_a_git_file_that_leads_nowhere_is_no_repository_of_these_systems(tmp_pat
     (tmp_path / ".gitattributes").write_text(ATTRIBUTES)
     with pytest.raises(DataChanged):
         check_contents(tmp_path / "a.bin")
+
+
+def test_rules_below_the_dataset_are_found(tmp_path: Path) -> None:
+    """Of a folder of the repository further down, and of clones that lie in a folder which is in no repository."""
+    top = tmp_path / "repository"
+    (top / "data/set").mkdir(parents=True)
+    git(top, "init", "-q")
+    (top / "data/set/a.bin").write_text(LFS)
+    check_contents(top / "data")  # nobody says that it stands for something
+    (top / "data/set/.gitattributes").write_text(ATTRIBUTES)
+    clones = tmp_path / "clones"
+    for name, content in (("lfs", LFS), ("annex", ANNEX)):
+        (clones / name).mkdir(parents=True)
+        git(clones / name, "init", "-q")
+        (clones / name / "a.bin").write_text(content)
+    (clones / "lfs/.git/info").mkdir(exist_ok=True)
+    (clones / "lfs/.git/info/attributes").write_text(ATTRIBUTES)
+    (clones / "annex/.git/annex").mkdir()
+    for dataset, commands in ((top / "data", ["lfs"]), (clones, ["annex", "lfs"])):
+        with pytest.raises(DataChanged) as caught:
+            check_contents(dataset)
+        assert len(caught.value.problems) == len(commands)
+        for problem, command in zip(caught.value.problems, commands, strict=True):
+            assert COMMAND[command] in problem.reason
