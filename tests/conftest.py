@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import tempfile
 
@@ -10,7 +11,8 @@ import pytest
 from hydra.core.plugins import Plugins
 
 # The places that a test's runs write to must not come into the list of whoever runs the tests.
-os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="repro-hydra-tests-")
+STATE = tempfile.mkdtemp(prefix="repro-hydra-tests-")
+os.environ["XDG_STATE_HOME"] = STATE
 
 # A shell starts what it puts in the background with SIGINT ignored, and the tests' programs would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -18,6 +20,11 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 # Hydra finds its plugins on first use; the suites parametrise with launchers before that.
 Plugins.instance()
+
+
+def pytest_unconfigure() -> None:
+    """Of each worker too."""
+    shutil.rmtree(STATE, ignore_errors=True)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -23,6 +22,7 @@ from repro_hydra.check.places import (
 )
 from repro_hydra.check.process import Workplace, run_once
 from repro_hydra.record.reproduction import Compared, PlacedCause
+from repro_hydra.temporary import TemporaryFolder
 
 MOST_EXTRA_RUNS = 12
 _TAIL = 400
@@ -56,14 +56,16 @@ def check(asked: Asked) -> Check:
         The working directory of a program without Hydra is too large to be copied.
     OSError
     """
-    scratch = Path(tempfile.mkdtemp(prefix="repro-hydra-check-"))
+    scratch = TemporaryFolder("check")
     answer: Check | None = None
     try:
-        answer = _check(asked, scratch)
+        answer = _check(asked, scratch.path)
         return answer
     finally:
         if answer is None or answer.kept is None:
-            shutil.rmtree(scratch, ignore_errors=True)
+            scratch.remove()
+        else:
+            scratch.keep()
 
 
 def _check(asked: Asked, scratch: Path) -> Check:

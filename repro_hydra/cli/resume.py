@@ -6,7 +6,6 @@ import os
 import platform
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from repro_hydra.record.store import read
 from repro_hydra.record.vouch import sweep_vouched, user_key
 from repro_hydra.sweep.outstanding import ClusterState, JobNow, jobs_now
 from repro_hydra.sweep.table import Column, clean, lay_out
+from repro_hydra.temporary import TemporaryFolder
 
 _COLUMNS = (Column("job", right=True), Column("status"), Column("now"), Column("overrides"), Column("reason"))
 
@@ -131,8 +131,8 @@ def _start(sweep: SweepRecord, sweep_dir: Path, again: list[int]) -> int:
     target = str(sweep.entry["target"])
     program = ["-m", target] if sweep.entry["kind"] == "module" else [target]
     command = [sys.executable, *program, *sweep.argv[1:]]
-    with tempfile.TemporaryDirectory(prefix="repro-hydra-resume-") as folder:
-        file = Path(folder, "again.json")
+    with TemporaryFolder("resume") as folder:
+        file = folder / "again.json"
         mine = Again(sweep_dir=str(sweep_dir), numbers=again, resumed=len(sweep.resumed))
         file.write_bytes(msgspec.json.encode(mine))
         environ = {**os.environ, VARIABLE: str(file), "PWD": sweep.cwd}

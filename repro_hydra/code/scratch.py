@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +18,7 @@ import msgspec
 from repro_hydra.code.facts import Location
 from repro_hydra.code.git import Git, GitError, join
 from repro_hydra.code.status import Change
+from repro_hydra.temporary import TemporaryFolder
 
 _DIFF = (
     "diff-tree", "-r", "-p", "--binary", "--full-index", "--find-renames", "--no-color", "--no-ext-diff",
@@ -53,7 +53,8 @@ class Scratch:
 
     def __init__(self, location: Location, environ: Mapping[str, str]) -> None:
         self._location = location
-        self.folder = Path(tempfile.mkdtemp(prefix="repro-hydra-"))
+        self._temporary = TemporaryFolder("code")
+        self.folder = self._temporary.path
         self._objects = self.folder / "objects"
         self._objects.mkdir()
         index = self.folder / "index"
@@ -77,7 +78,7 @@ class Scratch:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.git.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self._temporary.remove()
 
     def show_hidden(self, entries: Sequence[tuple[bytes, bytes]], top: bytes) -> bool:
         """Make git look at files it was told to overlook; False where there is none to look at."""

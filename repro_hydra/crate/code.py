@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from repro_hydra.record.manifest import digest_bytes
 from repro_hydra.record.redact import find_secret
 from repro_hydra.reproduce.checkout import check_out_one
 from repro_hydra.reproduce.code_source import CodeMissing, find_one
+from repro_hydra.temporary import TemporaryFolder
 
 FOLDER = "code"
 _NOBODY = {
@@ -42,8 +42,8 @@ class ExportedTree:
         ------
         CodeMissing
         """
-        self._folder = tempfile.TemporaryDirectory(prefix="repro-hydra-export-")
-        self.tree = Path(os.path.realpath(self._folder.name)) / "tree"
+        self._folder = TemporaryFolder("export")
+        self.tree = self._folder.path / "tree"
         self.id = code.tree or ""
         try:
             check_out_one(code, files, find_one(code, files, here, environ), self.tree, environ)
@@ -53,7 +53,7 @@ class ExportedTree:
         self._git = Git(self.tree, environ, **_NOBODY)
 
     def close(self) -> None:
-        self._folder.cleanup()
+        self._folder.remove()
 
     def bundle(self, target: Path) -> ExportedCode:
         """Write the bundle into `target`, the export's folder.

@@ -11,7 +11,6 @@ import importlib.util
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -26,6 +25,7 @@ from repro_hydra.environment.pins import Pin
 from repro_hydra.record.environment import Distribution
 from repro_hydra.record.lock import Artifact
 from repro_hydra.record.redact import redact_text, redact_url
+from repro_hydra.temporary import TemporaryFolder
 
 _LIMIT_S = 900
 _GIVE_UP_AFTER = 3
@@ -56,8 +56,8 @@ def find_artifacts(
     ask = _installer(distributions, environ)
     found: Found = {}
     without: dict[str, str] = {}
-    with tempfile.TemporaryDirectory(prefix="repro-hydra-index-") as folder:
-        _ask_by_halves(ask, wanted, Path(folder), found, without)
+    with TemporaryFolder("index") as folder:
+        _ask_by_halves(ask, wanted, folder, found, without)
     for pin in wanted:
         if pin.name not in found:
             without.setdefault(pin.name, "the index has no file of it that fits this environment")

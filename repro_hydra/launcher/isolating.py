@@ -7,7 +7,6 @@ import logging
 import os
 import signal
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -35,6 +34,7 @@ from repro_hydra.launcher.work import HydraWork
 from repro_hydra.program import Program, describe_program, started_in
 from repro_hydra.session.ending import terminating
 from repro_hydra.session.say import say
+from repro_hydra.temporary import TemporaryFolder
 
 log = logging.getLogger("repro_hydra.launcher")
 
@@ -109,8 +109,8 @@ class IsolatingLauncher(Launcher):
             for index, overrides in enumerate(job_overrides)
         ]
         log.info("Launching %d jobs, %d at a time, each in a process of its own", len(jobs), self._n_jobs)
-        with tempfile.TemporaryDirectory(prefix="repro-hydra-sweep-") as folder:
-            _Batch(self, jobs, self._slots, Path(folder)).run()
+        with TemporaryFolder("sweep") as folder:
+            _Batch(self, jobs, self._slots, folder).run()
         configure_log(self._config.hydra.hydra_logging, self._config.hydra.verbose)
         return [job.outcome for job in jobs if job.outcome is not None]
 

@@ -7,7 +7,6 @@ import os
 import platform
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,6 +33,7 @@ from repro_hydra.record.environment import EnvironmentRecord
 from repro_hydra.record.status import process_is_alive
 from repro_hydra.session.plan import SweepPlace
 from repro_hydra.session.process import rank_and_world
+from repro_hydra.temporary import TemporaryFolder
 
 _LOOK_AFTER_SWEEP_S = 1.0
 _GRACE_S = 10.0
@@ -156,8 +156,8 @@ def interpreter_command() -> list[str]:
 
 def start_and_wait(spec: JobSpec, sweep: SweepPlace) -> Any:
     """Run `spec` in a fresh interpreter below this process and give back what it gives."""
-    with tempfile.TemporaryDirectory(prefix="repro-hydra-job-") as folder:
-        spec_path, outcome_path = Path(folder, "spec"), Path(folder, "outcome")
+    with TemporaryFolder("job") as folder:
+        spec_path, outcome_path = folder / "spec", folder / "outcome"
         write_spec(spec_path, spec)
         command = [*interpreter_command(), "-m", "repro_hydra.launcher.job_process"]
         with (

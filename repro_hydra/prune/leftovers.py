@@ -17,10 +17,10 @@ from repro_hydra.record.paths import SweepPaths
 from repro_hydra.record.schema import SweepRecord
 from repro_hydra.record.status import process_is_alive
 from repro_hydra.record.store import RecordError, read
+from repro_hydra.temporary import PREFIX, is_held
 
-_SCRATCH = "repro-hydra-*"
 SCRATCH_AGE_S = 24 * 3600.0
-"""A scratch folder does not say whose it is: nobody's where nothing touched it for so long and no process is in it."""
+"""A scratch folder whose process does not hold it is nobody's: untouched for so long, and no process is in it."""
 
 
 def frozen_left(place: Path, host: str, *, force: bool) -> tuple[list[FrozenTree], list[str]]:
@@ -72,13 +72,15 @@ def scratch_left(now: float, folder: Path | None = None) -> list[Path]:
     folder = folder or Path(tempfile.gettempdir())
     user = os.getuid() if hasattr(os, "getuid") else None
     old = []
-    for path in sorted(folder.glob(_SCRATCH)):
+    for path in sorted(folder.glob(f"{PREFIX}*")):
         try:
             state = path.lstat()
         except OSError:
             continue
         mine = user is None or state.st_uid == user
-        if path.is_dir() and not path.is_symlink() and mine and now - _touched(path) > SCRATCH_AGE_S:
+        if not path.is_dir() or path.is_symlink() or not mine or is_held(path):
+            continue
+        if now - _touched(path) > SCRATCH_AGE_S:
             old.append(path)
     busy = _working_directories() if old else set()
     return [path for path in old if not any(path == one or path in one.parents for one in busy)]

@@ -9,10 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from repro_hydra.code.bundle import unbundle
@@ -32,16 +29,6 @@ Say = Callable[[str], None]
 
 def _to_nobody(_line: str) -> None:
     """What is said to somebody who did not ask."""
-
-
-@contextmanager
-def scratch_folder() -> Iterator[Path]:
-    """A folder that is gone afterwards, whatever happens."""
-    folder = Path(os.path.realpath(tempfile.mkdtemp(prefix="repro-hydra-reproduce-")))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def check_out(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import stat
-import tempfile
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from repro_hydra.record.find import Located, UnresolvedReference
 from repro_hydra.record.manifest import digest_bytes
 from repro_hydra.record.store import RecordError, read
 from repro_hydra.reproduce.inside import LeadsOut, path_inside, read_inside
+from repro_hydra.temporary import TemporaryFolder
 
 _OBJECT_ID = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _DEPTH = 10
@@ -43,8 +43,7 @@ def opened(reference: str) -> Iterator[Located | None]:
     if path.is_dir() and (path / EXPORT_NAME).is_file():
         yield _located(path.absolute())
     elif path.is_file():
-        with tempfile.TemporaryDirectory(prefix="repro-hydra-reproduce-") as name:
-            folder = Path(os.path.realpath(name))
+        with TemporaryFolder("reproduce") as folder:
             _unpack(path, folder)
             if not (folder / EXPORT_NAME).is_file():
                 raise UnresolvedReference(f"{path}: expected an export with {EXPORT_NAME} in it, found none")

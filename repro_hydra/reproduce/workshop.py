@@ -15,7 +15,7 @@ from typing import Literal
 from repro_hydra.record.code import CodeRecord
 from repro_hydra.record.places import project_of, remember_place
 from repro_hydra.record.store import write_bytes
-from repro_hydra.reproduce.checkout import Say, check_out, check_out_one, scratch_folder
+from repro_hydra.reproduce.checkout import Say, check_out, check_out_one
 from repro_hydra.reproduce.code_source import CodeSource, repositories
 from repro_hydra.reproduce.original import Original
 from repro_hydra.reproduce.process import Python, this_python
@@ -23,6 +23,7 @@ from repro_hydra.reproduce.rebuild import rebuilt_python
 from repro_hydra.reproduce.trust import Trust
 from repro_hydra.reproduce.verdict import Judgement
 from repro_hydra.session.claim import reserve_stamped
+from repro_hydra.temporary import TemporaryFolder
 
 Environment = Literal["current", "rebuild"]
 FOLDER = "reproductions"
@@ -60,7 +61,7 @@ class Workshop:
         """Jobs of a sweep may run at the same time; what they share is made once."""
 
     def __enter__(self) -> Workshop:
-        self.scratch = self._stack.enter_context(scratch_folder())
+        self.scratch = self._stack.enter_context(TemporaryFolder("reproduce"))
         return self
 
     def __exit__(self, *error: object) -> None:
