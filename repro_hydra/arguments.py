@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 _SWEEP_FLAGS = ("-m", "--multirun", "-r", "--run")
+_SWEPT = "hydra.mode=MULTIRUN"
 _VALUE_FLAGS = ("-cp", "--config-path", "-cn", "--config-name", "-cd", "--config-dir", "-p", "--package")
 _SWEEP_KEYS = (
     "hydra/launcher",
@@ -16,19 +17,25 @@ _SWEEP_KEYS = (
 )
 
 
-def job_argv(argv: Sequence[str], job_overrides: Sequence[str]) -> list[str]:
+def job_argv(argv: Sequence[str], job_overrides: Sequence[str], hydra_overrides: Sequence[str]) -> list[str]:
     """What the user would have typed to run this job alone.
 
     Flags such as ``--config-name`` stay, what makes a sweep goes, and the job's own overrides take the place of
     the swept ones.
 
+    Parameters
+    ----------
+    hydra_overrides : sequence of str
+        Those of Hydra's own config, as Hydra keeps them of the job. It notes there that it sweeps, but where the
+        user's config says so: that must be overridden.
+
     Examples
     --------
-    >>> job_argv(["train.py", "-m", "+repro=strict", "hydra/launcher=joblib", "seed=1,2"], ["+repro=strict", "seed=2"])
-    ['train.py', '+repro=strict', 'seed=2']
+    >>> job_argv(["train.py", "-m", "hydra/launcher=joblib", "seed=1,2"], ["seed=2"], ["hydra.mode=MULTIRUN"])
+    ['train.py', 'seed=2']
     """
     flags: list[str] = []
-    hydra_overrides: list[str] = []
+    typed: list[str] = []
     arguments = iter(argv[1:])
     for argument in arguments:
         if _is_one_of(argument, _SWEEP_FLAGS):
@@ -38,9 +45,10 @@ def job_argv(argv: Sequence[str], job_overrides: Sequence[str]) -> list[str]:
         elif argument.startswith("-"):
             flags.append(argument)
         elif _is_hydra_override(argument) and not _makes_a_sweep(argument):
-            hydra_overrides.append(argument)
-    own = [override for override in job_overrides if override not in hydra_overrides]
-    return [*argv[:1], *flags, *hydra_overrides, *(o for o in own if not _makes_a_sweep(o))]
+            typed.append(argument)
+    own = [override for override in job_overrides if override not in typed]
+    alone = [] if _SWEPT in hydra_overrides else ["hydra.mode=RUN"]
+    return [*argv[:1], *flags, *typed, *alone, *(o for o in own if not _makes_a_sweep(o))]
 
 
 def _is_one_of(argument: str, flags: Sequence[str]) -> bool:

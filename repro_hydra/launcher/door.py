@@ -20,6 +20,7 @@ from repro_hydra.code.freeze import FreezeError
 from repro_hydra.code.frozen_tree import FrozenTree
 from repro_hydra.config import Mode
 from repro_hydra.launcher.detached import SLURM, told_when_left
+from repro_hydra.launcher.failed_jobs import FailedJobs
 from repro_hydra.launcher.freezing import freeze_sweep, not_frozen, remember_code
 from repro_hydra.launcher.frozen import FrozenConfigLoader
 from repro_hydra.launcher.frozen_sources import read_configs_from
@@ -85,6 +86,7 @@ class SweepDoor:
         self._launcher: Any = None
         self._closed = False
         self.ledger = self._open_ledger(record)
+        self.failed = FailedJobs()
 
     def _open_ledger(self, record: SweepRecord) -> SweepLedger:
         return SweepLedger(self._paths, record, on_slurm=self._on_slurm, check_writer=self._lock.check)

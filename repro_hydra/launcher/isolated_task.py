@@ -17,6 +17,7 @@ from repro_hydra.launcher.hosts import host_findings, this_host
 from repro_hydra.launcher.in_place import is_the_jobs_own, run_in_this_process
 from repro_hydra.launcher.last_out import note_end
 from repro_hydra.launcher.preemption import requeued_when_taken_back
+from repro_hydra.launcher.returns import how_it_left
 from repro_hydra.launcher.spec import JobExited
 from repro_hydra.launcher.task import JobStart, RecordedTask
 from repro_hydra.launcher.worker import run_in_own_process
@@ -57,7 +58,7 @@ class IsolatedTask:
         except (Terminated, Preempted):
             raise
         except (SystemExit, KeyboardInterrupt) as error:
-            raise JobExited(f"{type(error).__name__}: {error}") from error
+            raise JobExited(how_it_left(error)) from error
         finally:
             close_log_files()
 

@@ -28,7 +28,15 @@ from repro_hydra.launcher.pickling import dumps
 from repro_hydra.launcher.pool import CleanProcess, Ended, JobPool, can_fork, libraries_to_preload
 from repro_hydra.launcher.returns import failed_return
 from repro_hydra.launcher.slots import gpus_here, share_gpus
-from repro_hydra.launcher.spec import JobDied, JobNotStarted, JobSpec, describe_exit, read_outcome, write_spec
+from repro_hydra.launcher.spec import (
+    JobDied,
+    JobNotStarted,
+    JobSpec,
+    describe_exit,
+    in_words,
+    read_outcome,
+    write_spec,
+)
 from repro_hydra.launcher.task import JobStart, RecordedTask
 from repro_hydra.launcher.work import HydraWork
 from repro_hydra.program import Program, describe_program, started_in
@@ -152,7 +160,7 @@ class IsolatingLauncher(Launcher):
         return JobSpec(
             program=program,
             task=identity,
-            argv=job_argv(start.argv, job.overrides),
+            argv=job_argv(start.argv, job.overrides, list(job.config.hydra.overrides.hydra)),
             cwd=program.cwd if program is not None else started_in(),
             environ=environ,
             work=dumps(work, main_by_reference=program is not None),
@@ -284,8 +292,8 @@ class _Batch:
         else:
             self._failed += 1
             reason = outcome._return_value
-            log.error("\t%s FAILED after %.1f s (%d of %d): %s: %s", job.label(), took, self._done, total,
-                      type(reason).__name__, reason)  # fmt: skip
+            log.error("\t%s FAILED after %.1f s (%d of %d): %s", job.label(), took, self._done, total,
+                      in_words(reason))  # fmt: skip
 
     def _files(self, job: _Job) -> tuple[Path, Path]:
         return self._folder / f"{job.number}.spec", self._folder / f"{job.number}.outcome"

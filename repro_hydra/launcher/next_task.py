@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 
 from omegaconf import DictConfig
 
+from repro_hydra.launcher.failed_jobs import show_the_users_frames
 from repro_hydra.session.findings import Misuse, Refused
 from repro_hydra.session.say import say
 
@@ -30,7 +31,9 @@ def wrap_next_task(wrap: Callable[[Any], Callable[[DictConfig], Any]]) -> None:
 
     def run_job(*, task_function: Any, **rest: Any) -> Any:
         hydra_module.run_job = original
-        return original(task_function=wrap(task_function), **rest)
+        result = original(task_function=wrap(task_function), **rest)
+        show_the_users_frames(result)
+        return result
 
     hydra_module.run_job = run_job
 

@@ -6,6 +6,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import DictConfig
 
 from repro_hydra.launcher.spec import JobDied
+from repro_hydra.session.ending import ending
 
 
 class Submitted:
@@ -19,10 +20,14 @@ def failed_return(config: DictConfig, error: BaseException) -> JobReturn:
     """Of a job that died: its launcher says what is known of that."""
     result = _return(config)
     result.status = JobStatus.FAILED
-    result.return_value = (
-        error if isinstance(error, Exception) else JobDied(f"{type(error).__name__}: {error}")
-    )
+    result.return_value = error if isinstance(error, Exception) else JobDied(how_it_left(error))
     return result
+
+
+def how_it_left(error: BaseException) -> str:
+    """Of a job that ended by `sys.exit`, an interrupt or a signal."""
+    info = ending(error)[1]
+    return "the job left by sys.exit()" if info is None else f"the job left by {info.type}: {info.message}"
 
 
 def submitted_return(config: DictConfig, job_id: str) -> JobReturn:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hydra.core.utils import JobReturn
+
 from repro_hydra.code.frozen_tree import FrozenTree
 from repro_hydra.launcher.anew import TaskId
 from repro_hydra.launcher.pickling import dumps, loads
@@ -54,6 +56,20 @@ class JobExited(RuntimeError):
 
 class JobNotStarted(RuntimeError):
     """A job was left out, since an earlier one had failed."""
+
+
+class NotSent(RuntimeError):
+    """Stands for an error, or for what a job returned, that cannot leave the job's process: its text."""
+
+
+OWN_WORDS = (JobDied, JobExited, JobNotStarted, NotSent)
+"""Errors whose text says all."""
+
+
+def in_words(error: Any) -> str:
+    """One line on what a job ended with."""
+    text = str(error) if isinstance(error, OWN_WORDS) else f"{type(error).__name__}: {error}"
+    return " / ".join(line.strip() for line in text.splitlines())
 
 
 def write_spec(path: Path, spec: JobSpec) -> None:
@@ -125,8 +141,27 @@ def _travelling_value(value: Any, main_by_reference: bool) -> bytes:
         loads(data)  # as for errors, below: what cannot be read back is told here, where it has a name
         return data
     except Exception as error:  # noqa: BLE001 (a value's own __reduce__ may raise anything)
+        if _left_at_home(value, error):
+            return _travelling_value(value, main_by_reference)
         text = f"the job's return value ({type(value).__name__}) cannot be sent to the sweep: {error}"
         return dumps((None, TypeError(text), text), main_by_reference=False)
+
+
+def _left_at_home(value: Any, problem: Exception) -> bool:
+    """Put a text in the place of what a `JobReturn` holds and cannot be sent; False where that is not the cause.
+
+    The job has ended as it has ended: that its error stays behind, or a model that it returned, changes nothing there.
+    """
+    if not isinstance(value, JobReturn) or isinstance(value._return_value, NotSent):
+        return False
+    held = value._return_value
+    if isinstance(held, BaseException):
+        value._return_value = NotSent(f"{type(held).__name__}: {held}")
+    else:
+        value._return_value = NotSent(
+            f"the job's return value ({type(held).__name__}) cannot be sent: {problem}"
+        )
+    return True
 
 
 def _travelling_error(error: BaseException, main_by_reference: bool, frozen: FrozenTree | None) -> bytes:

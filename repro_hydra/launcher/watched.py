@@ -11,6 +11,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from repro_hydra.launcher.detached import SLURM
+from repro_hydra.launcher.failed_jobs import FailedJobs
 from repro_hydra.launcher.frozen import FrozenConfigLoader
 from repro_hydra.launcher.submitted import Submissions
 from repro_hydra.launcher.sweep_ledger import SweepLedger
@@ -26,6 +27,7 @@ class Door(Protocol):
     """What the sweep's door is told, and asked for."""
 
     ledger: SweepLedger
+    failed: FailedJobs
 
     @property
     def waits(self) -> bool: ...
@@ -56,6 +58,12 @@ class WatchedSweeper:
             self._door.undo()
             say(str(error))
             raise SystemExit(error.exit_status) from None
+        except Exception as error:
+            ledger = self._door.ledger
+            shown = self._door.failed.as_shown(error, ledger.record.jobs, ledger.paths.sweep_dir)
+            if shown is error:
+                raise
+            raise shown from None
         finally:
             self._door.close()
 
@@ -92,6 +100,7 @@ class WatchedLauncher(Launcher):
         with self.submissions(job_overrides, numbers, wait=self._door.waits).watched():
             results: Sequence[JobReturn] = self.inner.launch(job_overrides, initial_job_idx=initial_job_idx)
         self._door.ledger.note_results(results, numbers)
+        self._door.failed.note(results, numbers)
         return results
 
     def uses(self, targets: Sequence[str]) -> bool:

@@ -107,7 +107,8 @@ def work_of(recorded: RecordedTask, start: JobStart, config: DictConfig) -> Task
 
 def argv_of(start: JobStart) -> list[str]:
     """The ``sys.argv`` of the job that Hydra has prepared in this worker."""
-    return job_argv(start.argv, list(HydraConfig.get().overrides.task))
+    overrides = HydraConfig.get().overrides
+    return job_argv(start.argv, list(overrides.task), list(overrides.hydra))
 
 
 def run_in_own_process(

@@ -60,7 +60,8 @@ def command_of(original: Original, environ: Mapping[str, str]) -> Command:
     _add_program(command, original, repository)
     argv = list(run.argv)
     if run.sweep is not None and argv:
-        argv = job_argv(argv, run.overrides)
+        of_hydra = [] if original.config is None else original.config.hydra_overrides
+        argv = job_argv(argv, run.overrides, of_hydra)
     command.arguments = _without_secrets(command, argv[1:], environ)
     _ask_for_variables(command, original, environ)
     return command

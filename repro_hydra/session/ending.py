@@ -14,6 +14,7 @@ from repro_hydra.checkpoint.preemption import SIGNALS, Preempted
 from repro_hydra.forked_signals import dropped_in_forks, end_forked_child, put_off
 from repro_hydra.record.redact import hide, known_secrets, redact_text
 from repro_hydra.record.schema import ErrorInfo, Status
+from repro_hydra.session.users_frames import from_the_task
 
 
 class Terminated(SystemExit):
@@ -107,8 +108,12 @@ def ending(error: BaseException | None) -> tuple[Status, ErrorInfo | None]:
     return "failed", ErrorInfo(
         type=type(error).__name__,
         message=_redacted(str(error)),
-        traceback=_redacted("".join(traceback.format_exception(error))),
+        traceback=_redacted(_shown(error)),
     )
+
+
+def _shown(error: BaseException) -> str:
+    return "".join(traceback.format_exception(type(error), error, from_the_task(error.__traceback__)))
 
 
 def _redacted(text: str) -> str:

@@ -78,7 +78,7 @@ def _command(plan: Plan, job: Job, project: Path) -> tuple[str, ...]:
     """What was started, as a container with the project in its working directory starts it."""
     argv = list(plan.argv)
     if plan.sweep is not None and argv:
-        argv = job_argv(argv, job.overrides)
+        argv = job_argv(argv, job.overrides, job.hydra_overrides)
     arguments = redact_argv(argv)[1:]
     target = str(plan.entry.get("target", ""))
     if plan.entry.get("kind") == "module":

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 _GAP = "  "
 # What a terminal would act on: a record may come from a stranger.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_BREAK = re.compile(r"\s*[\r\n]+\s*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +29,10 @@ class Column:
 
 
 def clean(text: str) -> str:
-    """`text` without characters that a terminal acts on."""
-    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text) if not text.isprintable() else text
+    """`text` on one line, without characters that a terminal acts on."""
+    if text.isprintable():
+        return text
+    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", _BREAK.sub(" / ", text.rstrip()))
 
 
 def lay_out(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -58,6 +59,10 @@ class Ended:
     def ok(self) -> Ended:
         assert self.code == 0, self.text
         return self
+
+    def frames(self) -> list[str]:
+        """The files of the lines in the tracebacks that it printed."""
+        return re.findall(r'^ +File "([^"]+)"', self.text, re.MULTILINE)
 
     def refused(self, code: int, *words: str) -> Ended:
         """It ended with this status, one clear message and no traceback."""

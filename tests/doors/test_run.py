@@ -492,6 +492,8 @@ def test_endings(project: Project, action: str, code: int, status: str, error: s
         assert record["error"]["message"] == "no such layer"
         assert "train.py" in record["error"]["traceback"]
         assert "no such layer" in ended.text
+        assert set(ended.frames()) == {str(project.top / "train.py")}  # as without us: none of ours
+        assert "repro_hydra" not in record["error"]["traceback"]
 
 
 def test_terminated_from_outside(project: Project, tmp_path: Path) -> None:

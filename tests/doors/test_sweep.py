@@ -163,6 +163,8 @@ def test_multirun_by_the_config(project: Project) -> None:
     sweep = project.sweep()
     alone = next(run for run in project.runs() if sweep not in run.parents)
     assert result(sweep / "1") == result(alone)
+    again = project.run("reproduce", str(sweep / "1"), program=("-m", "repro_hydra")).ok()
+    assert "BITWISE" in again.out
 
 
 def test_record_mode_leaves_the_launcher(project: Project) -> None:
@@ -291,6 +293,9 @@ def test_a_job_that_fails(project: Project, launcher: list[str]) -> None:
     ended = project.holding(script).run("-m", "+repro=strict", *launcher, "seed=1,2,3")
     assert ended.code == 1
     assert "no such layer" in ended.text
+    assert ended.frames() == [
+        str(project.top / "train.py")
+    ]  # the user's line, wherever it ran, and nothing else
     sweep = project.sweep()
     assert statuses(sweep) == ["completed", "failed", "completed"]
     record = load(sweep / "1", "run")
@@ -323,6 +328,7 @@ def test_other_ways_to_end_a_job(project: Project, action: str) -> None:
     assert ended.code == 1, ended.text
     assert statuses(project.sweep()) == ["completed", "failed", "completed"]
     assert load(project.sweep() / "1", "run")["status"] in ("failed", "interrupted")
+    assert not ended.frames()
 
 
 def test_a_job_that_exits_with_0(project: Project) -> None:

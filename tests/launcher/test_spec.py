@@ -8,11 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hydra.core.utils import JobReturn, JobStatus
 
 from repro_hydra.launcher.spec import (
+    JobDied,
     JobSpec,
+    NotSent,
     RemoteTraceback,
     describe_exit,
+    in_words,
     read_outcome,
     read_spec,
     write_outcome,
@@ -93,6 +97,30 @@ def test_a_value_that_cannot_travel_is_named(tmp_path: Path, value: Any) -> None
     """A job that returns a lock, or something that cannot be read back, fails with a sentence about just that."""
     with pytest.raises(TypeError, match=rf"return value \({type(value).__name__}\) cannot be sent"):
         there_and_back(tmp_path, value)
+
+
+@pytest.mark.parametrize(
+    ("held", "text"),
+    [
+        (WantsTwo("one", "two"), "WantsTwo: one two"),
+        (threading.Lock(), "the job's return value (lock) cannot be sent"),
+    ],
+    ids=["an error", "a value"],
+)
+def test_what_a_jobs_return_holds_may_stay_behind(tmp_path: Path, held: object, text: str) -> None:
+    """A job that completed stays completed, and one that failed has failed by its own error, told by its text."""
+    job = JobReturn()
+    job.status, job.return_value = JobStatus.COMPLETED, held
+    back = there_and_back(tmp_path, job)
+    assert back.status is JobStatus.COMPLETED
+    assert isinstance(back._return_value, NotSent)
+    assert in_words(back._return_value).startswith(text)
+
+
+def test_an_error_on_one_line() -> None:
+    """A log has a line for each job, whatever its message holds."""
+    assert in_words(ValueError("no\n  such layer")) == "ValueError: no / such layer"
+    assert in_words(JobDied("job #3 was killed by SIGKILL")) == "job #3 was killed by SIGKILL"
 
 
 def test_no_outcome_is_a_missing_file(tmp_path: Path) -> None:
