@@ -7,32 +7,23 @@ Hydra then prints its own frames, and none of the user's. The job's record has i
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from hydra.core.utils import JobReturn, JobStatus
+from hydra.core.utils import JobReturn
 from hydra.errors import CompactHydraException
 
 from repro_hydra.launcher.spec import JobDied, JobExited, JobNotStarted, RemoteTraceback, in_words
 from repro_hydra.record.paths import RunPaths
 from repro_hydra.record.schema import RunRecord, SweepJob
 from repro_hydra.record.store import RecordError, read
-from repro_hydra.session.users_frames import leave_out_our_frames
+from repro_hydra.session.users_frames import full_errors, leave_out_our_frames
 
-_FULL = "HYDRA_FULL_ERROR"
 _WITHOUT_TRACEBACK = (JobDied, JobExited, JobNotStarted)
 
 
 class SweepJobFailed(CompactHydraException):
     """A job of a sweep failed. Hydra prints its text, and leaves out where in Hydra it was raised."""
-
-
-def show_the_users_frames(result: JobReturn) -> None:
-    """Leave the frames of this package out of the traceback of a job that failed in this process."""
-    error = result._return_value
-    if result.status is JobStatus.FAILED and isinstance(error, BaseException) and not os.environ.get(_FULL):
-        leave_out_our_frames(error)
 
 
 class FailedJobs:
@@ -44,8 +35,8 @@ class FailedJobs:
     def note(self, results: Sequence[JobReturn], numbers: Sequence[int]) -> None:
         """A batch has ended."""
         for result, number in zip(results, numbers, strict=False):
-            show_the_users_frames(result)
             if isinstance(result._return_value, BaseException):
+                leave_out_our_frames(result._return_value)
                 self._errors.append((result._return_value, number))
 
     def as_shown(self, error: Exception, jobs: Sequence[SweepJob], sweep_dir: Path) -> Exception:
@@ -62,11 +53,11 @@ class FailedJobs:
         if number is None or isinstance(error, CompactHydraException):
             return error  # a sweeper's own, or one that Hydra tells without a traceback
         if isinstance(error, _WITHOUT_TRACEBACK):
-            return error if os.environ.get(_FULL) else SweepJobFailed(f"job #{number}: {in_words(error)}")
+            return error if full_errors() else SweepJobFailed(f"job #{number}: {in_words(error)}")
         if _was_seen_in_run_job(error):
             return error
         text = _in_its_record(next(job for job in jobs if job.num == number), sweep_dir)
-        if os.environ.get(_FULL):
+        if full_errors():
             if text is not None and error.__cause__ is None:
                 error.__cause__ = RemoteTraceback(text)
             return error

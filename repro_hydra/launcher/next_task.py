@@ -7,9 +7,9 @@ from typing import Any, NoReturn
 
 from omegaconf import DictConfig
 
-from repro_hydra.launcher.failed_jobs import show_the_users_frames
 from repro_hydra.session.findings import Misuse, Refused
 from repro_hydra.session.say import say
+from repro_hydra.session.users_frames import leave_out_our_frames
 
 
 class Stopped(SystemExit):
@@ -32,7 +32,8 @@ def wrap_next_task(wrap: Callable[[Any], Callable[[DictConfig], Any]]) -> None:
     def run_job(*, task_function: Any, **rest: Any) -> Any:
         hydra_module.run_job = original
         result = original(task_function=wrap(task_function), **rest)
-        show_the_users_frames(result)
+        if isinstance(result._return_value, BaseException):  # which is to be raised from there
+            leave_out_our_frames(result._return_value)
         return result
 
     hydra_module.run_job = run_job

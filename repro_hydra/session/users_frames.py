@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from types import TracebackType
 
 from repro_hydra.sites import OURS
+
+
+def full_errors() -> bool:
+    """Whether Hydra is asked for complete tracebacks."""
+    return bool(os.environ.get("HYDRA_FULL_ERROR"))
 
 
 def from_the_task(trace: TracebackType | None) -> TracebackType | None:
@@ -18,9 +24,10 @@ def from_the_task(trace: TracebackType | None) -> TracebackType | None:
 def leave_out_our_frames(error: BaseException) -> None:
     """Take the frames of this package that stand between Hydra's and the user's out of what `error` shows.
 
-    Those further in, below a frame of the user's, stay: there something of ours was called, and it raised.
+    Those further in, below a frame of the user's, stay: there something of ours was called, and it raised. Where Hydra
+    is asked for complete tracebacks, all stay.
     """
-    outer = error.__traceback__
+    outer = None if full_errors() else error.__traceback__
     while outer is not None and outer.tb_next is not None:
         inner = from_the_task(outer.tb_next)
         if inner is not outer.tb_next:
