@@ -27,7 +27,7 @@ from repro_hydra.session.recorded import keys_new_each_run, leaves
 AREAS: tuple[Area, ...] = (
     "config", "code", "environment", "hardware", "data", "determinism", "seed", "metrics", "files",
 )  # fmt: skip
-_SEED, _CODE, _CONFIG, _DATA = 1, 5, 8, 12
+_SEED, _CODE, _CONFIG, _DATA, _DETERMINISM, _ENVIRONMENT = 1, 5, 8, 12, 19, 40
 _TIME_OF_START = 65
 _STATUS, _FINGERPRINT, _METRIC, _FILE = 90, 91, 92, 95
 _ABSENT = "(absent)"
@@ -91,6 +91,7 @@ def difference_of(item: Circumstance, rank: int) -> Difference:
 def differing(a: Original, b: Original) -> Iterator[Circumstance]:
     """Everything in which two runs differ, but for what no two runs share: ids, times, directories."""
     yield from circumstances(a, b)
+    yield from _recorded_by_one(a, b)
     yield from _outcomes(a, b)
 
 
@@ -105,6 +106,20 @@ def circumstances(a: Original, b: Original) -> Iterator[Circumstance]:
         yield from differing_environments(a.environment, b.environment, a.distributions, b.distributions)
 
 
+def _recorded_by_one(a: Original, b: Original) -> Iterator[Circumstance]:
+    """What one record has and the other has not, or damaged: it was not compared, so it is not the same."""
+    parts: tuple[tuple[Area, int, object, object], ...] = (
+        ("config", _CONFIG, a.config, b.config),
+        ("environment", _ENVIRONMENT, a.environment, b.environment),
+        ("data", _DATA, a.data, b.data),
+        ("determinism", _DETERMINISM, a.determinism, b.determinism),
+        ("files", _FILE, a.manifest, b.manifest),
+    )
+    for area, weight, one, other in parts:
+        if (one is None) != (other is None):
+            yield Circumstance(area, "recorded", one is not None, other is not None, "blocks", weight)
+
+
 def _seeds(a: Original, b: Original) -> Iterator[Circumstance]:
     if a.run.seed != b.run.seed:
         yield Circumstance("seed", "seed", a.run.seed, b.run.seed, "may_change_bits", _SEED)
@@ -115,7 +130,7 @@ def _seeds(a: Original, b: Original) -> Iterator[Circumstance]:
         if one != other and one is not None and other is not None:
             yield Circumstance("seed", f"seeds.{name}", one, other, "may_change_bits", _SEED + 1)
     if a.run.mode != b.run.mode:
-        yield Circumstance("determinism", "mode", a.run.mode, b.run.mode, "may_change_bits", 19)
+        yield Circumstance("determinism", "mode", a.run.mode, b.run.mode, "may_change_bits", _DETERMINISM)
 
 
 def _code(a: Original, b: Original) -> Iterator[Circumstance]:

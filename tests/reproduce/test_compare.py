@@ -60,3 +60,21 @@ def test_a_run_is_as_itself(lab: Laboratory) -> None:
     assert "the same in everything" in lab.repro("compare", run, run).ok().out
     lab.repro("compare", run).refused(2, "two runs or more")
     lab.repro("compare", run, run, "--only", "timings").refused(2, "expected one of config")
+
+
+def test_what_only_one_record_has_is_not_the_same(lab: Laboratory, tmp_path: Path) -> None:
+    """A part that is gone or damaged was not compared: no word of sameness, and a status that says so."""
+    whole = lab.runs()[0]
+    hurt = shutil.copytree(whole, tmp_path / "hurt")
+    for name in ("config", "data", "manifest"):
+        (hurt / ".repro" / f"{name}.json").unlink()
+    for name in ("environment", "determinism"):
+        half = (hurt / ".repro" / f"{name}.json").read_text()[:100]
+        (hurt / ".repro" / f"{name}.json").write_text(half)
+    ended = lab.repro("compare", str(whole), str(hurt), "--json")
+    document = json.loads(ended.out)
+    assert (ended.code, document["same"]) == (1, False)
+    assert {(item["area"], item["key"], item["a"], item["b"]) for item in document["differences"]} == {
+        (area, "recorded", True, False) for area in ("config", "environment", "data", "determinism", "files")
+    }
+    lab.repro("compare", str(hurt), str(hurt)).ok()
