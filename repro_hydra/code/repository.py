@@ -40,6 +40,11 @@ def borrow_objects(tree: Path, objects: Path | None, environ: Mapping[str, str],
         info = tree / ".git" / "objects" / "info"
         info.mkdir(parents=True, exist_ok=True)
         (info / "alternates").write_bytes(os.fsencode(os.path.realpath(objects)) + b"\n")
+        with suppress(
+            FileNotFoundError
+        ):  # where a shallow clone's history ends; git would look for what is before it
+            ends = (Path(os.path.realpath(objects)).parent / "shallow").read_bytes()
+            (tree / ".git" / "shallow").write_bytes(ends)
         contents = annexed_objects(objects)
         if contents.is_dir():  # a file of git-annex is a link to there, relative to its own place
             (tree / ".git" / "annex").mkdir()

@@ -15,6 +15,8 @@ from code_repository import Repository
 
 from repro_hydra.code import inspect_code, snapshot_code
 from repro_hydra.record.schema import Finding
+from repro_hydra.reproduce.checkout import check_out_one
+from repro_hydra.reproduce.code_source import find_one, repositories
 
 
 def by_id(findings: tuple[Finding, ...]) -> dict[str, Finding]:
@@ -242,6 +244,11 @@ def test_a_detached_head_a_worktree_and_a_shallow_clone(repository: Repository, 
     assert record.snapshot == record.commit
     shallow.write("new.py")
     assert snapshot_code(shallow.inspect()).snapshot_ref is not None
+    # A rerun asks git about the tree that it was given: the history ends there where it ends here.
+    near = repositories([shallow.top], os.environ)
+    check_out_one(record, {}, find_one(record, {}, near, os.environ), tmp_path / "again", os.environ)
+    again = Repository(tmp_path / "again").inspect()
+    assert (blocking(again.findings), again.record.tree) == ([], record.tree)
 
 
 def test_a_remote_is_recorded_without_its_credentials(repository: Repository, tmp_path: Path) -> None:
