@@ -11,6 +11,7 @@ import msgspec
 
 from repro_hydra.record.index import RecordIndex
 from repro_hydra.record.paths import RunPaths
+from repro_hydra.record.plain_file import read_plain
 from repro_hydra.record.schema import JSON, SCHEMA, ConfigRecord, SweepRecord
 from repro_hydra.record.store import RecordError, read, read_raw
 from repro_hydra.reproduce.original import Original
@@ -170,7 +171,7 @@ def _fingerprints(run_dir: Path) -> JSON:
     """The first and the last line of a run's fingerprints; None where it took none."""
     for file in sorted(RunPaths(run_dir).record.glob("fingerprints*.jsonl")):
         try:
-            lines = [line for line in file.read_bytes().splitlines() if line.strip()]
+            lines = [line for line in read_plain(file).splitlines() if line.strip()]
             if lines:
                 return {
                     "file": file.name,

@@ -9,6 +9,7 @@ from typing import Literal
 
 import msgspec
 
+from repro_hydra.record.plain_file import open_plain
 from repro_hydra.sites import Site
 
 Phase = Literal["forward", "backward", "optimizer"]
@@ -50,7 +51,7 @@ def lines_in(trace: Path) -> Iterator[OperatorLine]:
         A line is damaged; not the last one, which a killed run leaves half.
     """
     decode = msgspec.json.Decoder(OperatorLine).decode
-    with trace.open("rb") as stream:
+    with open_plain(trace) as stream:
         for line in stream:
             if line.endswith(b"\n"):
                 yield decode(line)
@@ -60,7 +61,7 @@ def values_in(trace: Path, place: tuple[int, int]) -> array[float]:
     """Values that were kept beside `trace`."""
     offset, count = place
     values = array("d")
-    with beside(trace).open("rb") as stream:
+    with open_plain(beside(trace)) as stream:
         stream.seek(offset)
         values.frombytes(stream.read(count * values.itemsize))
     return values

@@ -24,9 +24,9 @@ from repro_hydra.record.find import (
     read_head,
     read_result,
     read_sweep_id,
-    slurp,
 )
 from repro_hydra.record.paths import RECORD_DIR
+from repro_hydra.record.plain_file import read_plain
 from repro_hydra.record.schema import JSON
 from repro_hydra.record.store import RecordError, write_bytes
 
@@ -116,7 +116,7 @@ class RecordIndex:
         if run is not None and run.config_key == key and not self._is_racy(entry, key):
             return _decoded(run.config)
         try:
-            data = _resolved(slurp(path))
+            data = _resolved(read_plain(path))
         except OSError:
             return None
         if data is not None and run is not None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import blake3
 
 from repro_hydra.record.paths import ATTEMPTS, CHECKPOINTS, LOCK, RECORD_DIR, TRACKING, RunPaths
+from repro_hydra.record.plain_file import open_plain
 from repro_hydra.record.schema import Manifest, ManifestEntry
 from repro_hydra.record.store import encodable, encode, read, write_bytes
 
@@ -28,7 +29,7 @@ def digest_bytes(data: bytes) -> str:
 def digest_file(path: Path) -> str:
     """BLAKE3 of the file's content, hexadecimal."""
     hasher = blake3.blake3()
-    with path.open("rb") as stream:
+    with open_plain(path) as stream:
         while chunk := stream.read(_CHUNK_BYTES):
             hasher.update(chunk)
     return hasher.hexdigest()

@@ -7,7 +7,7 @@ traceback must not.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from repro_hydra.record.schema import JSON
 from repro_hydra.record.secret_forms import find_secret as find_secret
@@ -105,15 +105,38 @@ def known_secrets(environ: Mapping[str, str]) -> tuple[str, ...]:
 
     A path (to a file that holds a secret) and what is too short to be told from other text are not among them.
     """
-    found = {
-        value
-        for name, value in environ.items()
-        if len(value) >= _SHORTEST_KNOWN
-        and not value.startswith(("/", "~"))
-        and not NOT_TEXT.match(value)
-        and is_secret_name(name, value)
-    }
+    found = {value for name, value in environ.items() if _can_be_found(value) and is_secret_name(name, value)}
     return tuple(sorted(found, key=len, reverse=True))
+
+
+def _can_be_found(secret: str) -> bool:
+    return len(secret) >= _SHORTEST_KNOWN and not secret.startswith(("/", "~")) and not NOT_TEXT.match(secret)
+
+
+def secrets_in(value: JSON) -> tuple[str, ...]:
+    """The texts in `value` that `redact` takes out by their names, and which a message may repeat.
+
+    Examples
+    --------
+    >>> secrets_in({"wandb": {"api_key": "abcdefgh", "project": "digits"}, "api": {"key": "7"}})
+    ('abcdefgh',)
+    """
+    found = {secret for secret in _named_secrets(value, "", False) if _can_be_found(secret)}
+    return tuple(sorted(found, key=len, reverse=True))
+
+
+def _named_secrets(value: JSON, key: str, below_holder: bool) -> Iterator[str]:
+    above = key.rpartition(".")[2]
+    if isinstance(value, str):
+        if is_value(value) and (below_holder or (key and is_secret_name(key, value))):
+            yield value
+    elif isinstance(value, dict):
+        inside = below_holder or above.lower() in SECRET_HOLDERS
+        for name, item in value.items():
+            yield from _named_secrets(item, f"{above}.{name}" if above else str(name), inside)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _named_secrets(item, key, below_holder)
 
 
 def hide(value: JSON, known: Sequence[str]) -> JSON:

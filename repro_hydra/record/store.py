@@ -11,6 +11,7 @@ from typing import Any, NoReturn, TypeVar
 
 import msgspec
 
+from repro_hydra.record.plain_file import read_plain
 from repro_hydra.record.schema import JSON, SCHEMA_MAJOR
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -132,7 +133,7 @@ def read_raw(path: Path) -> dict[str, JSON]:
         Missing, unreadable, truncated, no JSON object, or of a version that this package does not know.
     """
     try:
-        data = path.read_bytes()
+        data = read_plain(path)
     except OSError as error:
         raise RecordError(f"{path}: cannot be read ({error.strerror})") from None
     try:

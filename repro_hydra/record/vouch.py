@@ -1,7 +1,8 @@
 """Who made a record: a keyed digest of what a reproduction would execute, with a key that only this user has.
 
 It says that the command, the config and the code were written by a run of this user, and that nobody has changed
-them since. It is no signature that others could check: their records are theirs to trust or not.
+them since. What the run left behind has a digest of its own: a manifest can be made anew, this can't without the key. It
+is no signature that others could check: their records are theirs to trust or not.
 """
 
 from __future__ import annotations
@@ -37,6 +38,9 @@ class Vouch(Part, frozen=True, kw_only=True):
     files: dict[str, str]
     """Name in the record's folder to BLAKE3: what a reproduction goes by."""
     mac: str
+    results: dict[str, str] = {}
+    """The same of what the run left: its result, and what it says of data, environment and settings."""
+    results_mac: str = ""
 
 
 def user_key(environ: Mapping[str, str]) -> bytes | None:
@@ -69,8 +73,16 @@ def vouch(paths: RunPaths, run_id: str, key: bytes | None) -> None:
     if key is None:
         return
     files = _files(paths)
-    mac = _mac(key, run_id, files)
-    write_json(paths.vouch, Vouch(key_id=_key_id(key), run_id=run_id, files=files, mac=mac), durable=True)
+    results = _results(paths)
+    made = Vouch(
+        key_id=_key_id(key),
+        run_id=run_id,
+        files=files,
+        mac=_mac(key, run_id, files),
+        results=results,
+        results_mac=_mac(key, f"{run_id} results", results),
+    )
+    write_json(paths.vouch, made, durable=True)
 
 
 def vouched(paths: RunPaths, key: bytes | None) -> Vouched:
@@ -86,6 +98,21 @@ def vouched(paths: RunPaths, key: bytes | None) -> Vouched:
         return "another key"
     expected = _mac(key, stated.run_id, files)
     return "this user" if secrets.compare_digest(expected, stated.mac) else "changed since"
+
+
+def results_changed(paths: RunPaths, key: bytes | None) -> list[str]:
+    """What a run left that is not as it left it, though this user's key vouches for that; nothing where it does not."""
+    try:
+        stated = read(paths.vouch, Vouch)
+        now = _results(paths)
+    except (RecordError, OSError):
+        return []
+    if key is None or stated.key_id != _key_id(key) or not stated.results_mac:
+        return []
+    if not secrets.compare_digest(_mac(key, f"{stated.run_id} results", stated.results), stated.results_mac):
+        return [paths.vouch.name]
+    names = sorted({*stated.results, *now})
+    return [name for name in names if stated.results.get(name) != now.get(name)]
 
 
 def vouch_sweep(paths: SweepPaths, record: SweepRecord, key: bytes | None) -> dict[str, str]:
@@ -113,8 +140,15 @@ def _sweep_mac(key: bytes, paths: SweepPaths, record: SweepRecord) -> str:
 
 
 def _files(paths: RunPaths) -> dict[str, str]:
-    executed = (paths.run, paths.config, paths.code)
-    return {path.name: digest_file(path) for path in executed if path.is_file() and not path.is_symlink()}
+    return _digests(paths.run, paths.config, paths.code)
+
+
+def _results(paths: RunPaths) -> dict[str, str]:
+    return _digests(paths.result, paths.metrics, paths.data, paths.environment, paths.determinism)
+
+
+def _digests(*files: Path) -> dict[str, str]:
+    return {path.name: digest_file(path) for path in files if path.is_file() and not path.is_symlink()}
 
 
 def _mac(key: bytes, run_id: str, files: Mapping[str, str]) -> str:

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import msgspec
 
-from repro_hydra.record.find import slurp, walk
+from repro_hydra.record.find import walk
 from repro_hydra.record.paths import RunPaths
+from repro_hydra.record.plain_file import read_plain
 from repro_hydra.record.reproduction import VERDICTS, Reproduction
 from repro_hydra.record.schema import JSON, Finding, Part
 from repro_hydra.record.store import RecordError, read
@@ -44,7 +45,7 @@ _decode = msgspec.json.Decoder(RunTold).decode
 def read_told(run: RunFacts) -> RunTold:
     """What `run` tells; nothing of it where the file cannot be read any more."""
     try:
-        return _decode(slurp(str(RunPaths(Path(run.dir)).run)))
+        return _decode(read_plain(RunPaths(Path(run.dir)).run))
     except (OSError, msgspec.DecodeError, RecursionError):
         return RunTold()
 

@@ -15,6 +15,7 @@ from repro_hydra.record.paths import RECORD_DIR
 from repro_hydra.record.places import project_of
 from repro_hydra.record.reproduction import Verification, VerifyFinding
 from repro_hydra.record.store import RecordError, encodable
+from repro_hydra.record.vouch import results_changed, user_key
 from repro_hydra.reproduce.code_source import CodeMissing, find_code, find_one, repositories
 from repro_hydra.reproduce.inputs import changed_datasets, changed_inputs
 from repro_hydra.reproduce.inside import LeadsOut, read_inside
@@ -65,7 +66,7 @@ def verify_run(
         found.append(VerifyFinding(area="record", severity="blocks", message=str(error)))
         return Verification(ok=False, findings=found)
     surroundings = surroundings or Surroundings()
-    found += _record(original, manifest)
+    found += _record(original, manifest, surroundings.environ)
     found += _code(original, surroundings)
     found += _data(original, surroundings)
     found += _environment(original, surroundings)
@@ -77,7 +78,7 @@ def _finding(area: str, severity: str, message: str) -> VerifyFinding:
     return VerifyFinding(area=area, severity=severity, message=message)  # type: ignore[arg-type]
 
 
-def _record(original: Original, manifest: str | None) -> Iterator[VerifyFinding]:
+def _record(original: Original, manifest: str | None, environ: Mapping[str, str]) -> Iterator[VerifyFinding]:
     for problem in original.problems:
         yield _finding("record", "blocks", problem)
     yield from _manifest_digest(original, manifest)
@@ -91,6 +92,15 @@ def _record(original: Original, manifest: str | None) -> Iterator[VerifyFinding]
     changed = changed_since_manifest(original)
     for what in changed:
         yield _finding("record", "blocks", f"{what} since the manifest was made")
+    if not changed:
+        changed = results_changed(original.paths, user_key(environ))
+        for name in changed:
+            yield _finding(
+                "record",
+                "blocks",
+                f"{RECORD_DIR}/{name}: is not what this user's run left there, and fits the manifest: both were written "
+                "after the run had ended",
+            )
     for name in _unlisted(original):
         yield _finding("record", "harmless", f"{name}: not in the manifest; it came after the run's end")
     for name, reason in original.manifest.left_out.items():

@@ -21,7 +21,7 @@ from repro_hydra.environment import capture_environment, list_distributions
 from repro_hydra.environment.variables import chosen_variables, is_chosen, only_tells_where
 from repro_hydra.record.environment import EnvironmentRecord
 from repro_hydra.record.paths import RunPaths, SweepPaths
-from repro_hydra.record.redact import hide, known_secrets, redact, redact_argv
+from repro_hydra.record.redact import hide, known_secrets, redact, redact_argv, secrets_in
 from repro_hydra.record.schema import JSON, ConfigRecord, Finding, ProcessInfo, RunRecord
 from repro_hydra.record.store import RecordError, read, write_json
 from repro_hydra.record.values import to_json
@@ -178,8 +178,13 @@ def redacted_argv(argv: Sequence[str]) -> list[str]:
 
 
 def _redacted(value: JSON) -> JSON:
-    """Without what looks like a secret, and without what the environment calls one, wherever it stands."""
-    return hide(redact(value), known_secrets(os.environ))
+    """Without what looks like a secret, and without what it or the environment calls one, wherever it stands."""
+    return hide(redact(value), [*secrets_in(value), *known_secrets(os.environ)])
+
+
+def secrets_of(job: Job) -> tuple[str, ...]:
+    """What the job's config calls a secret: an error may repeat it."""
+    return secrets_in(to_json(containers(job.config)[1]))
 
 
 def python_version() -> str:

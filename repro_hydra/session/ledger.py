@@ -13,6 +13,7 @@ import msgspec
 from repro_hydra.code.findings import CODE_CHANGED
 from repro_hydra.config import Mode
 from repro_hydra.record.paths import RunPaths
+from repro_hydra.record.redact import hide, redact_text
 from repro_hydra.record.schema import JSON, ErrorInfo, Finding, RunRecord, Status, SweepLink
 from repro_hydra.record.store import write_json
 from repro_hydra.record.times import utc_now
@@ -142,8 +143,12 @@ class Ledger:
         ]
 
     def ending(self, error: BaseException | None) -> tuple[Status, ErrorInfo | None]:
-        """How the job ended, with the user's paths."""
+        """How the job ended, with the user's paths and without the config's secrets."""
         status, info = ending(error)
+        if info is not None:
+            known = self.keep("secrets", lambda: capture.secrets_of(self.job)) or ()
+            message, trace = hide(info.message, known), hide(info.traceback, known)
+            info = msgspec.structs.replace(info, message=message, traceback=trace)
         frozen = self.plan.frozen
         if frozen is not None and info is not None:
             trace = info.traceback and frozen.absolute(info.traceback)
@@ -161,8 +166,8 @@ def first_run(plan: Plan, job: Job) -> RunRecord:
     return RunRecord(
         run_id=uuid.uuid4().hex,
         name=plan.options.name,
-        tags=list(plan.options.tags),
-        note=plan.options.note,
+        tags=[redact_text(tag) for tag in plan.options.tags],
+        note=None if plan.options.note is None else redact_text(plan.options.note),
         mode=plan.mode.value,
         status="created",
         upheld="no" if plan.mode is Mode.strict else "not_promised",

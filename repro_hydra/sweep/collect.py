@@ -11,8 +11,9 @@ from pathlib import Path
 
 import msgspec
 
-from repro_hydra.record.find import read_result, slurp, walk
+from repro_hydra.record.find import read_result, walk
 from repro_hydra.record.paths import RECORD_DIR, RunPaths, SweepPaths
+from repro_hydra.record.plain_file import read_plain
 from repro_hydra.record.run_values import RUN_FIELDS, RunValues
 from repro_hydra.record.schema import JSON, RunRecord, ShownStatus, SweepRecord
 from repro_hydra.record.store import RecordError, read
@@ -97,7 +98,7 @@ class _Reader:
     def _code(self, directory: str) -> str | None:
         # Equal to the byte for all jobs of a sweep: decoded once.
         try:
-            data = slurp(f"{directory}/{RECORD_DIR}/code.json")
+            data = read_plain(f"{directory}/{RECORD_DIR}/code.json")
         except OSError:
             return None
         if data not in self._codes:

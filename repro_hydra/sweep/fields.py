@@ -8,8 +8,9 @@ from typing import TypeVar
 
 import msgspec
 
-from repro_hydra.record.find import is_known_schema, slurp
+from repro_hydra.record.find import is_known_schema
 from repro_hydra.record.paths import RECORD_DIR, RunPaths
+from repro_hydra.record.plain_file import read_plain
 from repro_hydra.record.schema import JSON, RunRecord, Status, SweepLink, Upheld
 from repro_hydra.record.store import read
 
@@ -91,7 +92,7 @@ decode_data = msgspec.json.Decoder(_Data).decode
 
 def read_run_fields(directory: str) -> RunFields:
     try:
-        run = _decode_run(slurp(f"{directory}/{RECORD_DIR}/run.json"))
+        run = _decode_run(read_plain(f"{directory}/{RECORD_DIR}/run.json"))
         if is_known_schema(run.schema):
             return run
     except (OSError, msgspec.DecodeError, RecursionError):
@@ -109,7 +110,7 @@ def error_text(raw: msgspec.Raw) -> str | None:
 def read_if_there(path: str, decode: Callable[[bytes], T]) -> T | None:
     """The file decoded; None where it is missing or damaged: the aggregate then knows less, and says so."""
     try:
-        return decoded(slurp(path), decode)
+        return decoded(read_plain(path), decode)
     except OSError:
         return None
 

@@ -16,6 +16,7 @@ import msgspec
 
 from repro_hydra.record.manifest import WEIGHTS, read_manifest
 from repro_hydra.record.paths import RECORD_DIR, RunPaths
+from repro_hydra.record.plain_file import read_plain
 from repro_hydra.record.schema import JSON, Finding, SweepJob
 from repro_hydra.record.store import RecordError
 
@@ -96,6 +97,6 @@ def told(equal: Equal) -> str:
 
 def _result_of(run_dir: Path) -> JSON:
     try:
-        return msgspec.json.decode(RunPaths(run_dir).result.read_bytes())
+        return msgspec.json.decode(read_plain(RunPaths(run_dir).result))
     except (OSError, msgspec.DecodeError):
         return None

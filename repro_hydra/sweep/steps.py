@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from repro_hydra.record.paths import RunPaths
+from repro_hydra.record.plain_file import read_plain
 from repro_hydra.record.schema import JSON
 from repro_hydra.record.values import from_json_number
 from repro_hydra.sweep.document import AggregateRow
@@ -30,7 +31,7 @@ def read_curve(run_dir: str) -> tuple[Curve, list[str]]:
     problems: list[str] = []
     path = RunPaths(Path(run_dir)).metrics
     try:
-        lines = path.read_bytes().splitlines()
+        lines = read_plain(path).splitlines()
     except FileNotFoundError:
         return curve, problems
     except OSError as error:

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from repro_hydra.record.paths import RunPaths
+from repro_hydra.record.plain_file import open_plain
 from repro_hydra.record.schema import JSON
 from repro_hydra.record.tracking import SentBefore, TrackerState
 from repro_hydra.record.values import from_json_number
@@ -119,7 +120,7 @@ def _common_bytes(before: Path, now: Path) -> int:
 
 
 def _lines(path: Path, begin: int) -> Iterator[bytes]:
-    with path.open("rb") as stream:
+    with open_plain(path) as stream:
         stream.seek(begin, os.SEEK_SET)
         yield from stream
 

@@ -16,6 +16,7 @@ from repro_hydra.record.data import DataRecord
 from repro_hydra.record.find import read_result
 from repro_hydra.record.manifest import digest_file
 from repro_hydra.record.paths import ATTEMPTS, CHECKPOINTS, TRACKING, RunPaths
+from repro_hydra.record.plain_file import open_plain
 from repro_hydra.record.redact import redact
 from repro_hydra.record.schema import JSON, ConfigRecord, RunRecord, ShownStatus
 from repro_hydra.record.status import shown_status
@@ -77,7 +78,7 @@ class RunView:
     def first_metrics(self) -> list[str]:
         """The names in the first line of ``metrics.jsonl``, while there is no result yet."""
         try:
-            with self.paths.metrics.open("rb") as stream:
+            with open_plain(self.paths.metrics) as stream:
                 names = msgspec.json.decode(stream.readline(), type=dict[str, Any])
         except (OSError, msgspec.DecodeError):
             return []
@@ -87,7 +88,7 @@ class RunView:
     def last_step(self) -> int:
         """The highest step that was logged; 0 where none was."""
         try:
-            with self.paths.metrics.open("rb") as stream:
+            with open_plain(self.paths.metrics) as stream:
                 return max((_step_of(line) for line in stream), default=0)
         except OSError:
             return 0

@@ -472,13 +472,15 @@ def test_what_a_task_returns(project: Project, returned: str, expected: dict[str
         ("sys.exit(3)", 3, "failed", "SystemExit"),
         ("raise KeyboardInterrupt", -signal.SIGINT, "interrupted", "KeyboardInterrupt"),
         ("os.kill(os.getpid(), signal.SIGTERM); time.sleep(30)", 143, "interrupted", "SIGTERM"),
-        ("raise ValueError('no such layer')", 1, "failed", "ValueError"),
+        ("raise ValueError('no such layer: ' + cfg.api_key)", 1, "failed", "ValueError"),
     ],
 )
 @pytest.mark.parametrize("mode", ["strict", "record"])
 def test_endings(project: Project, action: str, code: int, status: str, error: str | None, mode: str) -> None:
     """However a task ends, its status is its own, and the record is finished and says what happened."""
-    ended = project.holding(returning("1", action)).run(f"+repro={mode}")
+    secret = "a config's own secret"
+    project.holding(returning("1", action), f"{PLAIN_CONFIG}api_key: {secret}\n")
+    ended = project.run(f"+repro={mode}")
     assert ended.code == code, ended.text
     if (
         mode == "strict" and "SIGTERM" not in action
@@ -489,7 +491,8 @@ def test_endings(project: Project, action: str, code: int, status: str, error: s
     assert (record["error"] or {}).get("type") == error
     assert record["ended_at"] is not None
     if error == "ValueError":
-        assert record["error"]["message"] == "no such layer"
+        assert record["error"]["message"] == "no such layer: [redacted]"
+        assert secret not in (project.only_run() / ".repro/run.json").read_text()
         assert "train.py" in record["error"]["traceback"]
         assert "no such layer" in ended.text
         assert set(ended.frames()) == {str(project.top / "train.py")}  # as without us: none of ours

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 from made_records import MadeSweep, make_run
 
+from repro_hydra.record import plain_file
 from repro_hydra.record.find import UnresolvedReference, read_head, read_result, read_sweep_id, resolve, walk
+from repro_hydra.record.manifest import read_manifest
 from repro_hydra.record.paths import RunPaths
 from repro_hydra.record.store import RecordError
 
@@ -90,6 +92,31 @@ def test_a_damaged_run_says_why(tmp_path: Path, content: bytes, words: str) -> N
     with pytest.raises(RecordError, match=r"run\.json") as caught:
         read_head(str(tmp_path / "a"))
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["fifo", "endless", "sparse", "directory"])
+def test_what_is_no_file_is_not_waited_for(tmp_path: Path, kind: str) -> None:
+    """A record may be a stranger's: a FIFO has no writer, and ``/dev/zero`` no end."""
+    make_run(tmp_path / "a")
+    paths = RunPaths(tmp_path / "a")
+    for file in (paths.run, paths.result, paths.metrics, paths.manifest):
+        file.unlink(missing_ok=True)
+        if kind == "fifo":
+            os.mkfifo(file)
+        elif kind == "endless":
+            file.symlink_to("/dev/zero")
+        elif kind == "sparse":
+            file.write_bytes(b"{}")
+            os.truncate(file, plain_file.MOST_BYTES + 1)
+        else:
+            file.mkdir()
+    for look in (read_head, read_result):
+        with pytest.raises(RecordError, match="cannot be read"):
+            look(str(tmp_path / "a"))
+    with pytest.raises(RecordError, match="cannot be read"):
+        read_manifest(paths)
+    with pytest.raises(OSError, match=r"no regular file|more than a record may|directory"):
+        plain_file.read_plain(paths.metrics)
 
 
 def test_a_newer_major_version_is_refused_though_its_fields_fit(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from repro_hydra.record.redact import (
     redact_argv,
     redact_text,
     redact_url,
+    secrets_in,
 )
 
 # Put together here, so that no scanner (ours included) takes this file for a leak.
@@ -279,3 +280,18 @@ def test_what_the_environment_calls_a_secret_is_hidden_under_any_name() -> None:
     assert known == ("hunter2hunter2",)
     assert hide({"a": ["see hunter2hunter2"], "n": 1}, known) == {"a": [f"see {PLACEHOLDER}"], "n": 1}
     assert hide("nothing", ()) == "nothing"
+
+
+def test_what_a_config_calls_a_secret_is_known_by_its_text() -> None:
+    """An error may repeat it under no name at all. Paths, short texts and references are left alone."""
+    config = {
+        "db": {"password": "hunter2hunter2", "user": "me", "port": 5432},
+        "api": {"key": "0123-4567-89", "keys": ["not one"]},
+        "credentials": {"who": "somebody-and-something"},
+        "token": "/run/secrets/token",
+        "secret": "${oc.env:SECRET}",
+        "password": "short",
+    }
+    known = secrets_in(config)
+    assert set(known) == {"hunter2hunter2", "0123-4567-89", "somebody-and-something"}
+    assert hide("no login with hunter2hunter2", known) == "no login with [redacted]"

@@ -31,7 +31,17 @@ def test_the_manifest_is_held_against_its_digest(lab: Laboratory, tmp_path: Path
     edit(forged / ".repro/result.json", accuracy=1.0)
     lab.repro("verify", str(forged)).refused(1, "result.json: changed since the manifest was made")
     write_manifest(RunPaths(forged))
-    lab.repro("verify", str(forged)).ok()
+    # Both were rewritten: this user's key knows what the run left, anybody else has the manifest alone.
+    lab.repro("verify", str(forged)).refused(1, "result.json: is not what this user's run left there")
+    assert (
+        "not signed"
+        in lab.repro("verify", str(forged), XDG_STATE_HOME=str(tmp_path / "a stranger's")).ok().out
+    )
+    (forged / ".repro/result.json").write_bytes((run / ".repro/result.json").read_bytes())
+    (forged / ".repro/metrics.jsonl").write_text("")
+    edit(forged / ".repro/vouch.json", results={})
+    write_manifest(RunPaths(forged))
+    lab.repro("verify", str(forged)).refused(1, "vouch.json: is not what this user's run left there")
     lab.repro("verify", str(forged), "--manifest", printed).refused(1, f"expected blake3:{printed}")
 
     # many at once: one document, each finding with its run, and the one that is not whole found among them
