@@ -7,6 +7,7 @@ is one of ``git bundle``, so git itself reads it again.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import msgspec
 from repro_hydra.code.git import Git, GitError, GitUnavailableError
 from repro_hydra.record.code import BundleFile, CodeRecord
 
+_STANDS_ON = re.compile(rb"-([0-9a-f]{40}(?:[0-9a-f]{24})?)(?: |$)")
 _LARGE = 10
 """A repository of so many times the limit is not packed only to find that the bundle is too large."""
 
@@ -61,9 +63,12 @@ def bundle_code(top: Path, record: CodeRecord, limit: int, environ: Mapping[str,
 
 
 def prerequisites(data: bytes) -> list[str]:
-    """The commits that a bundle stands on (gitformat-bundle(5): lines with a minus, before the first empty one)."""
+    """The commits that a bundle stands on (gitformat-bundle(5): lines with a minus, before the first empty one).
+
+    A bundle may be a stranger's: what is no name of a commit is left out, and git then refuses it.
+    """
     header = data.partition(b"\n\n")[0].split(b"\n")
-    return [line[1:].split(b" ")[0].decode() for line in header if line.startswith(b"-")]
+    return [match[1].decode() for line in header if (match := _STANDS_ON.match(line))]
 
 
 def unbundle(data: bytes, git: Git) -> None:

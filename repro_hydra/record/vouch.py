@@ -1,8 +1,8 @@
 """Who made a record: a keyed digest of what a reproduction would execute, with a key that only this user has.
 
 It says that the command, the config and the code were written by a run of this user, and that nobody has changed
-them since. What the run left behind has a digest of its own: a manifest can be made anew, this can't without the key. It
-is no signature that others could check: their records are theirs to trust or not.
+them since. What the run left behind has a digest of its own: a manifest can be made anew, this can't without the key.
+It is no signature that others could check: their records are theirs to trust or not.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Vouch(Part, frozen=True, kw_only=True):
     files: dict[str, str]
     """Name in the record's folder to BLAKE3: what a reproduction goes by."""
     mac: str
-    results: dict[str, str] = {}
+    results: dict[str, str] = msgspec.field(default_factory=dict)
     """The same of what the run left: its result, and what it says of data, environment and settings."""
     results_mac: str = ""
 

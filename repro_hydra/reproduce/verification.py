@@ -98,8 +98,8 @@ def _record(original: Original, manifest: str | None, environ: Mapping[str, str]
             yield _finding(
                 "record",
                 "blocks",
-                f"{RECORD_DIR}/{name}: is not what this user's run left there, and fits the manifest: both were written "
-                "after the run had ended",
+                f"{RECORD_DIR}/{name}: is not what this user's run left there, and fits the manifest: both were "
+                "written after the run had ended",
             )
     for name in _unlisted(original):
         yield _finding("record", "harmless", f"{name}: not in the manifest; it came after the run's end")
