@@ -9,15 +9,16 @@ from pathlib import Path
 from repro_hydra.record.manifest import digest_file
 from repro_hydra.record.paths import RunPaths
 from repro_hydra.record.places import known_places, project_of
-from repro_hydra.report.figures import LARGEST_DRAWN
+from repro_hydra.report.figure_style import LARGEST_DRAWN
 from repro_hydra.report.profiles import Profile, Tasks, profiles_of
 from repro_hydra.report.promise import Promise, RunTold, promise_of, read_told
 from repro_hydra.report.provenance import Provenance, provenance_of
 from repro_hydra.reproduce.workshop import FOLDER
-from repro_hydra.sweep.aggregate import Options, UnknownMetric, conclude, metric_names, table_of
+from repro_hydra.sweep.aggregate import conclude
 from repro_hydra.sweep.comparisons import compare_pairs
 from repro_hydra.sweep.document import Aggregate, AggregateRow, Comparison
 from repro_hydra.sweep.facts import Collected, RunFacts
+from repro_hydra.sweep.measuring import Options, UnknownMetric, metric_names, table_of
 from repro_hydra.sweep.rows import Measured, RowMaker
 from repro_hydra.sweep.steps import rows_of_steps
 from repro_hydra.sweep.wording import config_words

@@ -1,18 +1,24 @@
-"""The figures of a report: drawn with Matplotlib, for the page and, by ``--figures``, for a paper.
-
-Colours are those of Okabe and Ito, and every series has a marker and a line style of its own besides, so nothing rests
-on colour alone. No global state of Matplotlib is touched but inside `drawing`.
-"""
+"""The figures of a report: drawn with Matplotlib, for the page and, by ``--figures``, for a paper."""
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from repro_hydra.record.values import from_json_number
+from repro_hydra.report.figure_style import (
+    DASHES,
+    MARKERS,
+    MUTED,
+    SERIES,
+    add_legend,
+    is_drawable,
+    label_of,
+    label_strips,
+    new_sheet,
+    shortened,
+)
 from repro_hydra.sweep.document import AggregateRow, Comparison
 from repro_hydra.sweep.wording import config_words
 
@@ -22,24 +28,6 @@ if TYPE_CHECKING:
 
     from repro_hydra.stats.profile import PerformanceProfile
 
-INK, MUTED, GRID, PAPER = "#1b1b1b", "#595959", "#d9d9d9", "#fefefe"
-SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-"""Blue, vermilion, bluish green, reddish purple, orange, sky blue: the palette without black and its faint yellow."""
-MARKERS = ("o", "s", "^", "D", "v", "P")
-DASHES: tuple[Any, ...] = (
-    "-",
-    (0, (5, 1.5)),
-    (0, (1.5, 1.2)),
-    (0, (6, 1.5, 1.5, 1.5)),
-    (0, (3, 1)),
-    (0, (8, 2)),
-)
-SERIES_PER_FIGURE = len(SERIES)
-
-LARGEST_DRAWN = 1e150
-"""Beyond it the arithmetic of an axis overflows; tables have such values all the same."""
-_WIDTH_IN = 3.9
-_LABEL = 46
 _STRIP_IN = 0.36
 _MOST_DOTS = 60
 
@@ -55,67 +43,6 @@ class Drawn:
     draw: Callable[[], Figure]
 
 
-@contextmanager
-def drawing() -> Iterator[None]:
-    """Matplotlib's settings for these figures, and its own again afterwards."""
-    import matplotlib as mpl
-
-    settings: Any = {
-        "font.family": "sans-serif",
-        "font.size": 8.5,
-        "text.usetex": False,
-        "text.parse_math": False,  # a metric's name may hold a dollar sign
-        "axes.edgecolor": MUTED,
-        "axes.labelcolor": INK,
-        "axes.titlesize": 9,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "axes.grid": True,
-        "axes.formatter.useoffset": False,
-        "axes.axisbelow": True,
-        "grid.color": GRID,
-        "grid.linewidth": 0.6,
-        "text.color": INK,
-        "xtick.color": MUTED,
-        "ytick.color": MUTED,
-        "xtick.labelcolor": INK,
-        "ytick.labelcolor": INK,
-        "legend.frameon": False,
-        "legend.fontsize": 8,
-        "lines.linewidth": 1.6,
-        "path.simplify": True,
-        "pdf.fonttype": 42,  # embedded as TrueType, which publishers ask for
-        "figure.dpi": 100,
-    }
-    with mpl.rc_context(settings), warnings.catch_warnings():
-        # In the page the browser's fonts have it; in a file the glyph is an empty box, which everybody sees.
-        warnings.filterwarnings("ignore", message=r"Glyph .* missing from")
-        yield
-
-
-def label_of(row: AggregateRow | Comparison) -> str:
-    """The configuration as a figure has room for it."""
-    return shortened(config_words(row.config))
-
-
-def shortened(text: str, most: int = _LABEL) -> str:
-    """`text` with its middle cut out where it is too long: its ends are what tells configurations apart."""
-    text = printable(text)
-    if len(text) <= most:
-        return text
-    head = (most - 1) * 2 // 3
-    return f"{text[:head]}…{text[len(text) - (most - 1 - head) :]}"
-
-
-def printable(text: str) -> str:
-    """`text` without what no XML or font can hold: control characters, halves of characters."""
-    whole = text.encode("utf-8", "replace").decode()
-    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in whole)
-
-
-# ---------------------------------------------------------------------- the figures
-
-
 def seed_points(name: str, metric: str, rows: Sequence[AggregateRow], part: str = "") -> Drawn:
     """Every seed of every configuration, with mean and interval."""
     level = f"{rows[0].confidence * 100:g} %"
@@ -127,10 +54,10 @@ def seed_points(name: str, metric: str, rows: Sequence[AggregateRow], part: str 
     )
 
     def draw() -> Figure:
-        figure, axes = _new(len(rows) * _STRIP_IN + 0.55)
+        figure, axes = new_sheet(len(rows) * _STRIP_IN + 0.55)
         for place, row in enumerate(rows):
             _strip(axes, row, -float(place))
-        _strips(axes, [label_of(row) for row in rows])
+        label_strips(axes, [label_of(row) for row in rows])
         axes.set_xlabel(shortened(metric))
         return figure
 
@@ -139,7 +66,7 @@ def seed_points(name: str, metric: str, rows: Sequence[AggregateRow], part: str 
 
 def _strip(axes: Axes, row: AggregateRow, y: float) -> None:
     values = [value for item in row.values if (value := from_json_number(item)) is not None]
-    finite = [value for value in values if _is_drawable(value)][:_MOST_DOTS]
+    finite = [value for value in values if is_drawable(value)][:_MOST_DOTS]
     # A fixed, small zigzag keeps equal values apart without a random jitter.
     heights = [y - 0.10 + 0.05 * (index % 3) - 0.05 for index in range(len(finite))]
     axes.plot(
@@ -152,9 +79,9 @@ def _strip(axes: Axes, row: AggregateRow, y: float) -> None:
         alpha=0.65,
         markeredgewidth=0,
     )
-    if row.mean is None or not _is_drawable(row.mean):
+    if row.mean is None or not is_drawable(row.mean):
         return
-    if row.ci_low is not None and row.ci_high is not None and _is_drawable(row.ci_low, row.ci_high):
+    if row.ci_low is not None and row.ci_high is not None and is_drawable(row.ci_low, row.ci_high):
         axes.plot(
             [row.ci_low, row.ci_high], [y - 0.30] * 2, color=SERIES[1], linewidth=1.8, solid_capstyle="butt"
         )
@@ -170,12 +97,12 @@ def curves(name: str, metric: str, rows_of: Sequence[Sequence[AggregateRow]], pa
     )
 
     def draw() -> Figure:
-        figure, axes = _new(2.5 + 0.17 * len(rows_of))
+        figure, axes = new_sheet(2.5 + 0.17 * len(rows_of))
         for place, rows in enumerate(rows_of):
             _curve(axes, rows, place)
         axes.set_xlabel("step")
         axes.set_ylabel(shortened(metric, 34))
-        _legend(axes, [label_of(rows[0]) for rows in rows_of])
+        add_legend(axes, [label_of(rows[0]) for rows in rows_of])
         return figure
 
     return Drawn(name, f"{metric}: learning curves, mean and {level} band{part}", description, draw)
@@ -187,7 +114,7 @@ def _curve(axes: Axes, rows: Sequence[AggregateRow], place: int) -> None:
     band = [
         row
         for row in known
-        if row.ci_low is not None and row.ci_high is not None and _is_drawable(row.ci_low, row.ci_high)
+        if row.ci_low is not None and row.ci_high is not None and is_drawable(row.ci_low, row.ci_high)
     ]
     colour = SERIES[place]
     axes.fill_between(
@@ -219,15 +146,15 @@ def differences(name: str, metric: str, comparisons: Sequence[Comparison], part:
     )
 
     def draw() -> Figure:
-        figure, axes = _new(len(comparisons) * _STRIP_IN + 0.55)
+        figure, axes = new_sheet(len(comparisons) * _STRIP_IN + 0.55)
         for place, item in enumerate(comparisons):
             y = -float(place) - 0.2
-            if item.difference is None or not _is_drawable(item.difference):
+            if item.difference is None or not is_drawable(item.difference):
                 continue
             if (
                 item.ci_low is not None
                 and item.ci_high is not None
-                and _is_drawable(item.ci_low, item.ci_high)
+                and is_drawable(item.ci_low, item.ci_high)
             ):
                 axes.plot([item.ci_low, item.ci_high], [y, y], color=SERIES[0], linewidth=1.8)
             face = SERIES[0] if item.decided else "none"
@@ -245,7 +172,7 @@ def differences(name: str, metric: str, comparisons: Sequence[Comparison], part:
             f"{shortened(config_words(item.config), 27)} - {shortened(config_words(item.baseline), 27)}"
             for item in comparisons
         ]
-        _strips(axes, names)
+        label_strips(axes, names)
         axes.set_xlabel(f"difference in {shortened(metric, 40)}")
         return figure
 
@@ -264,7 +191,7 @@ def profiles(
     )
 
     def draw() -> Figure:
-        figure, axes = _new(2.4 + 0.17 * len(named))
+        figure, axes = new_sheet(2.4 + 0.17 * len(named))
         for place, (_, profile) in enumerate(named):
             x = list(profile.thresholds)
             if profile.low:
@@ -291,62 +218,10 @@ def profiles(
         axes.locator_params(axis="x", nbins=5)
         axes.set_xlabel(shortened(metric))
         axes.set_ylabel("share of runs above")
-        _legend(axes, [shortened(label) for label, _ in named])
+        add_legend(axes, [shortened(label) for label, _ in named])
         return figure
 
     return Drawn(name, f"{metric}: performance profile{over}, {level} band{part}", description, draw)
-
-
-# ---------------------------------------------------------------------- what they share
-
-
-def _new(height_in: float) -> tuple[Figure, Axes]:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(_WIDTH_IN, height_in), layout="constrained")
-    figure.patch.set_alpha(0.0)
-    axes = figure.add_subplot()
-    axes.patch.set_alpha(0.0)
-    return figure, axes
-
-
-def _strips(axes: Axes, labels: Sequence[str]) -> None:
-    """Horizontal strips, each with its label above it: a label beside it would leave a telephone no room."""
-    for place, label in enumerate(labels):
-        axes.text(
-            0.0,
-            -place + 0.12,
-            label,
-            transform=axes.get_yaxis_transform(),
-            fontsize=8,
-            va="bottom",
-            ha="left",
-            bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 0.6},  # lines go behind it
-        )
-        if place:
-            axes.axhline(-place + 0.45, color=GRID, linewidth=0.6)
-    axes.set_ylim(-len(labels) + 0.45, 0.5)
-    axes.set_yticks([])
-    axes.spines["left"].set_visible(False)
-    axes.grid(axis="y", visible=False)
-    axes.locator_params(axis="x", nbins=5)
-    axes.margins(x=0.04)
-
-
-def _legend(axes: Axes, labels: Sequence[str]) -> None:
-    from matplotlib.lines import Line2D
-
-    handles = [
-        Line2D([], [], color=SERIES[place], linestyle=DASHES[place], marker=MARKERS[place], markersize=4)
-        for place in range(len(labels))
-    ]
-    # A label that begins with an underscore would be left out: a blank before it is not seen.
-    shown = [f" {label}" for label in labels]
-    axes.figure.legend(handles, shown, loc="outside lower left", handlelength=3.2, borderaxespad=0.2)
-
-
-def _is_drawable(*values: float) -> bool:
-    return all(abs(value) < LARGEST_DRAWN for value in values)  # NaN is not
 
 
 def _rough(value: float | None) -> str:

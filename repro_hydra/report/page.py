@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from repro_hydra import __version__
 from repro_hydra.report.content import Content, RunLine
-from repro_hydra.report.figures import Drawn, printable
+from repro_hydra.report.figure_style import printable
+from repro_hydra.report.figures import Drawn
 from repro_hydra.report.plates import Plates
 from repro_hydra.report.svg import to_inline_svg
 from repro_hydra.sweep.document import AggregateRow

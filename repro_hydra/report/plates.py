@@ -10,7 +10,8 @@ from typing import TypeVar
 
 from repro_hydra.report import figures
 from repro_hydra.report.content import MOST_FIGURES, MOST_METRICS_DRAWN, MOST_STRIPS, Content
-from repro_hydra.report.figures import SERIES_PER_FIGURE, Drawn
+from repro_hydra.report.figure_style import SERIES_PER_FIGURE
+from repro_hydra.report.figures import Drawn
 from repro_hydra.sweep.document import Comparison
 
 T = TypeVar("T")

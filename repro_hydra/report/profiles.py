@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from repro_hydra.record.values import from_json_number
-from repro_hydra.report.figures import LARGEST_DRAWN
+from repro_hydra.report.figure_style import LARGEST_DRAWN
 from repro_hydra.stats.intervals import Interval
 from repro_hydra.stats.profile import (
     PerformanceProfile,

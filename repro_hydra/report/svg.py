@@ -12,7 +12,8 @@ from html import escape
 from pathlib import Path
 
 from repro_hydra.record.store import write_bytes
-from repro_hydra.report.figures import GRID, INK, MUTED, PAPER, SERIES, Drawn, drawing, printable
+from repro_hydra.report.figure_style import GRID, INK, MUTED, PAPER, SERIES, drawing, printable
+from repro_hydra.report.figures import Drawn
 
 _DATES = {"pdf": "CreationDate", "svg": "Date", "png": None}
 """Formats, and what each calls the date that would make every file another."""

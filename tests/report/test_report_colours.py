@@ -9,7 +9,7 @@ from importlib.resources import files
 import numpy as np
 import pytest
 
-from repro_hydra.report.figures import DASHES, MARKERS, SERIES
+from repro_hydra.report.figure_style import DASHES, MARKERS, SERIES
 
 # What is left of the colours to whoever lacks one kind of cone, in linear RGB: Machado, Oliveira & Fernandes, "A
 # Physiologically-based Model for Simulation of Color Vision Deficiency", IEEE TVCG 15 (2009) 1291-1298, severity 1.
