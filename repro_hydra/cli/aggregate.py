@@ -8,10 +8,12 @@ from pathlib import Path
 from repro_hydra.cli.errors import NO, UserError
 from repro_hydra.cli.output import folders, print_json
 from repro_hydra.record.where import Where, WhereError, parse_where
-from repro_hydra.sweep.aggregate import NotRepeats, UnknownMetric, aggregate
+from repro_hydra.sweep.aggregate import aggregate
+from repro_hydra.sweep.besides import TRIM
 from repro_hydra.sweep.comparisons import UnknownBaseline
 from repro_hydra.sweep.document import Aggregate
 from repro_hydra.sweep.group import UnknownKey
+from repro_hydra.sweep.measuring import NotRepeats, UnknownMetric
 from repro_hydra.sweep.render import left_out_lines, plain_console, render_aggregate, to_csv, to_markdown
 
 FORMATS = ("table", "json", "csv", "latex", "markdown")
@@ -32,7 +34,7 @@ def run(
     form: str,
     bootstrap: int | None = None,
     besides: bool = False,
-    trim: float = 0.2,
+    trim: float = TRIM,
     stability_threshold: float = 0.1,
     tolerance: float = 0.01,
 ) -> None:

@@ -21,6 +21,7 @@ from repro_hydra.cli.options import (
     Where,
     WorthFinding,
 )
+from repro_hydra.sweep.besides import TRIM
 
 
 def list_command(
@@ -104,7 +105,7 @@ def aggregate_command(
     ] = False,
     trim: Annotated[
         float, typer.Option(metavar="SHARE", help="What the trimmed mean cuts at each end, below 0.5.")
-    ] = 0.2,
+    ] = TRIM,
     stable: Annotated[
         float,
         typer.Option(
@@ -186,7 +187,7 @@ def report_command(
 ) -> None:
     """Report on runs: one self-contained HTML page with tables, figures, verdicts and provenance."""
     from repro_hydra.cli import report
-    from repro_hydra.sweep.aggregate import Options
+    from repro_hydra.sweep.measuring import Options
 
     with told_plainly("report"):
         report.run(

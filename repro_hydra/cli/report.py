@@ -14,10 +14,10 @@ from repro_hydra.cli.errors import NO, UserError
 from repro_hydra.cli.output import folders, now, print_json, shorten_home
 from repro_hydra.record.store import write_bytes
 from repro_hydra.record.where import WhereError
-from repro_hydra.sweep.aggregate import NotRepeats, Options, UnknownMetric
 from repro_hydra.sweep.collect import collect
 from repro_hydra.sweep.comparisons import UnknownBaseline
 from repro_hydra.sweep.group import UnknownKey
+from repro_hydra.sweep.measuring import NotRepeats, Options, UnknownMetric
 
 _NEEDED = ("jinja2", "matplotlib")
 

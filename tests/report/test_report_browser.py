@@ -29,7 +29,7 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from repro_hydra.cli import report
-    from repro_hydra.sweep.aggregate import Options
+    from repro_hydra.sweep.measuring import Options
 
     top = tmp_path_factory.mktemp("page")
     sweep = make_sweep(top / "multirun" / "one", hostile=True)

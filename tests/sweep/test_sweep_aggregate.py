@@ -10,8 +10,9 @@ from made_records import MOMENT, MadeSweep, make_run
 
 from repro_hydra.record.paths import RunPaths
 from repro_hydra.stats import tolerance_interval, trimmed_mean
-from repro_hydra.sweep.aggregate import Aggregate, AggregateRow, UnknownMetric, aggregate
+from repro_hydra.sweep.aggregate import Aggregate, AggregateRow, aggregate
 from repro_hydra.sweep.group import UnknownKey
+from repro_hydra.sweep.measuring import UnknownMetric
 
 VALUES = [0.91, 0.95, 0.93]
 

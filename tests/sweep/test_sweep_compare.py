@@ -13,9 +13,10 @@ from made_records import MadeSweep, make_run
 import repro_hydra.sweep.wording
 from repro_hydra.record.paths import RunPaths
 from repro_hydra.record.where import WhereError, parse_where
-from repro_hydra.sweep.aggregate import NotRepeats, UnknownMetric, aggregate
+from repro_hydra.sweep.aggregate import aggregate
 from repro_hydra.sweep.comparisons import UnknownBaseline
 from repro_hydra.sweep.latex import escape, to_latex
+from repro_hydra.sweep.measuring import NotRepeats, UnknownMetric
 from repro_hydra.sweep.render import aggregate_text, to_csv, to_markdown
 from repro_hydra.sweep.wording import last_decimal, plus_minus, rounded_to
 
