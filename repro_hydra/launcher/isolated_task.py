@@ -30,9 +30,9 @@ class IsolatedTask:
     Called by Hydra's `run_job` in the worker, with the job's directory, logging and variables in place.
     """
 
-    def __init__(self, recorded: RecordedTask, launch: JobStart) -> None:
+    def __init__(self, recorded: RecordedTask, start: JobStart) -> None:
         self.recorded = recorded
-        self.launch = launch
+        self.start = start
 
     def __call__(self, config: DictConfig) -> Any:
         hydra: Any = HydraConfig.get()
@@ -51,10 +51,10 @@ class IsolatedTask:
         recorded = self._on_this_host()
         close_log_files()
         try:
-            if is_the_jobs_own(self.launch):
-                return run_in_this_process(recorded, self.launch, config)
+            if is_the_jobs_own(self.start):
+                return run_in_this_process(recorded, self.start, config)
             with self._taken_back():
-                return run_in_own_process(recorded, self.launch, config, dict(os.environ))
+                return run_in_own_process(recorded, self.start, config, dict(os.environ))
         except (Terminated, Preempted):
             raise
         except (SystemExit, KeyboardInterrupt) as error:
@@ -70,17 +70,17 @@ class IsolatedTask:
 
     def _ended(self, num: Any) -> None:
         """On a cluster, where jobs may outlive their sweep, the last one clears up."""
-        frozen, sweep = self.launch.frozen, self.recorded.plan.sweep
+        frozen, sweep = self.start.frozen, self.recorded.plan.sweep
         if frozen is None or sweep is None or "SLURM_JOB_ID" not in os.environ:
             return
         note_end(frozen, num, Path(sweep.sweep_dir), os.environ)
 
     def _on_this_host(self) -> RecordedTask:
         """The task, with what this machine has that the sweep's others have not."""
-        plan, submitter = self.recorded.plan, self.launch.submitter
+        plan, submitter = self.recorded.plan, self.start.submitter
         if submitter is None or plan.sweep is None or "SLURM_JOB_ID" not in os.environ:
             return self.recorded
-        required = self.launch.required_for(HydraConfig.instance().cfg)  # type: ignore[arg-type]
+        required = self.start.required_for(HydraConfig.instance().cfg)  # type: ignore[arg-type]
         found = host_findings(submitter, this_host(os.environ), Path(plan.sweep.sweep_dir), required)
         return self.recorded.with_plan(replace(plan, findings=(*plan.findings, *found)))
 
