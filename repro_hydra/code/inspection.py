@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import stat
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,20 +12,15 @@ import blake3
 import msgspec
 
 from repro_hydra.code import findings as found_that
-from repro_hydra.code.admit import is_environment_file, refusal
+from repro_hydra.code.admit import is_environment_file
 from repro_hydra.code.facts import FactsQuery, Location, NoRepositoryError, locate
 from repro_hydra.code.git import GitError, GitUnavailableError, join, shown
 from repro_hydra.code.scratch import IndexListing, Scratch
 from repro_hydra.code.state import CodeState
 from repro_hydra.code.status import STATUS_COMMAND, Change, parse_status
-from repro_hydra.code.untracked import find_untracked
+from repro_hydra.code.weighing import Weighing
 from repro_hydra.record.code import CodeRecord, PatchFile, Submodule
 from repro_hydra.record.schema import Finding
-
-MAX_FILES_IN_A_FOLDER = 10_000
-"""An untracked folder with more files is data; it is named as a whole."""
-_NAMED_ONE_BY_ONE = 10
-"""Of the files in one untracked folder that may not be captured; more are named together."""
 
 
 def inspect_code(
@@ -120,10 +114,6 @@ class _Inspection:
     scratch: Scratch
     max_file_bytes: int
     max_patch_bytes: int
-    add: list[bytes] = field(default_factory=list)
-    remove: list[bytes] = field(default_factory=list)
-    reset: list[Change] = field(default_factory=list)
-    refused: dict[bytes, str] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
 
     @property
@@ -141,18 +131,19 @@ class _Inspection:
             status_output = git.run(*STATUS_COMMAND)
         status = parse_status(status_output)
 
-        tracked_refused = self._weigh_changes(status.changes)
+        weighed = Weighing(git, self.top, self.max_file_bytes, self.max_patch_bytes)
+        tracked_refused = weighed.changes(status.changes)
         excluded = list(_below(self.location.top, [*exclude, Path(sys.prefix), self.scratch.folder]))
-        untracked = self._weigh_untracked(status.untracked, excluded)
+        untracked = weighed.untracked(status.untracked, excluded)
         facts = query.facts()
         base = facts.tree or self.scratch.empty_tree()
-        self.scratch.stage(self.add, self.remove, self.reset)
-        tree = self.scratch.write_tree() if self.add or self.remove or self.reset or status.changes else base
+        self.scratch.stage(weighed.add, weighed.remove, weighed.reset)
+        tree = self.scratch.write_tree() if weighed.changes_the_tree or status.changes else base
         patch, differing = self.scratch.diff(base, tree, self.max_patch_bytes) if tree != base else (b"", [])
 
-        self._name_contents_of_lfs(differing)
+        self._name_contents_of_lfs(path for path in differing if path not in weighed.remove)
 
-        untracked_files = sorted(({*differing} & untracked) | (self.refused.keys() - tracked_refused))
+        untracked_files = sorted(({*differing} & untracked) | (weighed.refused.keys() - tracked_refused))
         dirty_files = sorted(({*differing} - untracked) | tracked_refused)
         submodules = self._submodules(listing, status.changes)
         record = CodeRecord(
@@ -169,9 +160,9 @@ class _Inspection:
             submodules=submodules,
             tree=tree,
         )
-        record = self._name_what_is_missing(record, patch, differing)
+        record = self._name_what_is_missing(record, patch, differing, weighed.refused)
         if script is not None:
-            self._check_script(script, listing, untracked)
+            self._check_script(script, listing, untracked | weighed.refused.keys())
         return CodeState(
             record,
             patch=patch or b"",
@@ -180,70 +171,6 @@ class _Inspection:
             base_tree=base,
             pack=self.scratch.pack() if tree != base else b"",
             epoch_s=facts.epoch_s,
-        )
-
-    def _weigh_changes(self, changes: Sequence[Change]) -> set[bytes]:
-        """Decide for each tracked path how its state in the work tree gets into the tree.
-
-        Returns the paths that differ and must not be captured.
-        """
-        refused: set[bytes] = set()
-        for change in changes:
-            absolute = join(self.top, change.path)
-            if change.is_submodule and change.worktree != "D":
-                if "C" in change.submodule:
-                    self.add.append(change.path)
-            elif change.worktree == "." and not change.in_index:
-                continue  # its deletion is staged; a file that is there all the same is listed as untracked
-            elif change.worktree == "D" or not _is_file(absolute):
-                self.remove.append(change.path)
-            elif reason := refusal(change.path, absolute, self.max_file_bytes):
-                self.refused[change.path] = reason
-                self.reset.append(change)
-                refused.add(change.path)
-            elif change.worktree != ".":
-                self.add.append(change.path)
-        return refused
-
-    def _weigh_untracked(self, entries: Sequence[bytes], excluded: Sequence[bytes]) -> set[bytes]:
-        """Take the untracked files that fit, the smallest folders first; returns the paths taken."""
-        found = find_untracked(self.scratch.git, self.top, entries, excluded)
-        self.refused.update(found.not_captured)
-        taken: set[bytes] = set()
-        room = self.max_patch_bytes
-        for entry, files in sorted(found.files.items(), key=lambda item: (sum(item[1].values()), item[0])):
-            small = {path: size for path, size in files.items() if size <= self.max_file_bytes}
-            if len(files) > MAX_FILES_IN_A_FOLDER:
-                self.refused[entry] = (
-                    f"has {len(files):,} files, more than the {MAX_FILES_IN_A_FOLDER:,} of a program"
-                )
-                continue
-            if sum(small.values()) > room:
-                self.refused[entry] = (
-                    f"has {sum(files.values()):,} bytes, and all untracked files together more than "
-                    f"code.max_patch_bytes={self.max_patch_bytes:,}"
-                )
-                continue
-            room -= sum(small.values())
-            refused = {
-                path: reason
-                for path in files
-                if (reason := refusal(path, join(self.top, path), self.max_file_bytes))
-            }
-            taken.update(path for path in files if path not in refused)
-            self._name_refused(entry, refused)
-        self.add.extend(sorted(taken))
-        return taken
-
-    def _name_refused(self, entry: bytes, refused: Mapping[bytes, str]) -> None:
-        serious = {path: reason for path, reason in refused.items() if not is_environment_file(path)}
-        if len(serious) <= _NAMED_ONE_BY_ONE:
-            self.refused.update(refused)
-            return
-        first, reason = next(iter(sorted(serious.items())))
-        self.refused.update({path: refused[path] for path in refused.keys() - serious.keys()})
-        self.refused[entry] = (
-            f"has {len(serious):,} files that were left out; the first, {shown(first)}, {reason}"
         )
 
     def _submodules(self, listing: IndexListing, changes: Sequence[Change]) -> list[Submodule]:
@@ -261,10 +188,14 @@ class _Inspection:
         return result
 
     def _name_what_is_missing(
-        self, record: CodeRecord, patch: bytes | None, differing: Sequence[bytes]
+        self,
+        record: CodeRecord,
+        patch: bytes | None,
+        differing: Sequence[bytes],
+        refused: Mapping[bytes, str],
     ) -> CodeRecord:
-        not_captured = {shown(path): reason for path, reason in sorted(self.refused.items())}
-        for path, reason in sorted(self.refused.items()):
+        not_captured = {shown(path): reason for path, reason in sorted(refused.items())}
+        for path, reason in sorted(refused.items()):
             harmless = is_environment_file(path)
             self.findings.append(found_that.not_captured(shown(path), reason, harmless=harmless))
         file = None
@@ -279,18 +210,18 @@ class _Inspection:
             self.findings.append(found_that.dirty([shown(path) for path in differing], record.commit))
         return msgspec.structs.replace(record, not_captured=not_captured, patch=file)
 
-    def _name_contents_of_lfs(self, differing: Sequence[bytes]) -> None:
+    def _name_contents_of_lfs(self, present: Iterable[bytes]) -> None:
         """Of what was edited or is new, what the snapshot holds by a pointer alone."""
-        present = [path for path in differing if path not in self.remove]
-        if not present:
-            return
         names = b"".join(path + b"\0" for path in present)
+        if not names:
+            return
         answers = self.scratch.git.run("check-attr", "-z", "--stdin", "filter", data=names).split(b"\0")
         kept = [path for path, value in zip(answers[::3], answers[2::3], strict=False) if value == b"lfs"]
         if kept and self.scratch.git.ask("config", "--get-regexp", r"^filter\.lfs\.(clean|process)$")[0] == 0:
             self.findings.append(found_that.contents_of_lfs([shown(path) for path in kept]))
 
-    def _check_script(self, script: Path, listing: IndexListing, untracked: set[bytes]) -> None:
+    def _check_script(self, script: Path, listing: IndexListing, seen: Container[bytes]) -> None:
+        """It is part of the code that is captured, or was weighed at least (`seen`)."""
         resolved = script.resolve()
         inside = list(_below(self.location.top, [resolved]))
         if Path(sys.prefix).resolve() in resolved.parents:
@@ -299,7 +230,7 @@ class _Inspection:
             self.findings.append(found_that.script_outside(resolved, self.location.top))
             return
         path = inside[0]
-        if not listing.tracks(path) and path not in untracked and path not in self.refused:
+        if not listing.tracks(path) and path not in seen:
             self.findings.append(found_that.script_ignored(shown(path)))
 
 
@@ -309,14 +240,6 @@ def _below(top: Path, paths: Sequence[Path]) -> Iterator[bytes]:
         resolved = path.resolve()
         if top in resolved.parents:
             yield os.fsencode(resolved.relative_to(top))
-
-
-def _is_file(path: bytes) -> bool:
-    """Whether a file or a link of any kind is there, also one that leads nowhere."""
-    try:
-        return not stat.S_ISDIR(os.lstat(path).st_mode)
-    except OSError:
-        return False
 
 
 def _output(finished: tuple[int, bytes, str], command: str) -> bytes:

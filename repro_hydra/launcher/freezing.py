@@ -6,7 +6,8 @@ import os
 import time
 from pathlib import Path
 
-from repro_hydra.code.freeze import FreezeError, OwnedTree, Owner, freeze
+from repro_hydra.code.copying import OwnedTree
+from repro_hydra.code.freeze import FreezeError, Owner, freeze
 from repro_hydra.code.frozen_tree import FrozenTree
 from repro_hydra.code.git import GitError, GitUnavailableError
 from repro_hydra.code.release import release
