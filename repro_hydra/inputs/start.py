@@ -13,7 +13,8 @@ import sys
 from itertools import pairwise
 
 from repro_hydra.inputs import wire
-from repro_hydra.inputs.recorder import Recorder, activate, active
+from repro_hydra.inputs.hook import activate, active
+from repro_hydra.inputs.recorder import Recorder
 
 _ASKS = ("+repro=", "++repro=")
 _NO_WATCH = ("record",)

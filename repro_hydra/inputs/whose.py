@@ -8,7 +8,8 @@ import sysconfig
 from types import FrameType
 
 _OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep  # noqa: PTH100, PTH120
-_RECORDER = os.path.join(_OURS, "inputs", "recorder.py")  # noqa: PTH118
+_WATCHING = tuple(os.path.join(_OURS, "inputs", name) for name in ("hook.py", "recorder.py"))  # noqa: PTH118
+"""Between whoever asked and `is_bookkeeping`, at each event."""
 _FOR_USERS = _OURS + "checkpoint"
 """What of ours opens files on the user's behalf; the rest of the package keeps its own books."""
 _STANDARD = tuple(
@@ -27,7 +28,7 @@ def is_bookkeeping() -> bool:
     while frame is not None:
         filename = frame.f_code.co_filename
         if filename.startswith(_OURS):
-            if not filename.startswith(_RECORDER):
+            if not filename.startswith(_WATCHING):
                 return not filename.startswith(_FOR_USERS)
         elif not filename.startswith((*_STANDARD, "<frozen")) or f"{os.sep}site-packages{os.sep}" in filename:
             return False

@@ -15,7 +15,7 @@ import msgspec
 from repro_hydra.config import ReproConf
 from repro_hydra.determinism import SettingsWatch
 from repro_hydra.imports import LateImports
-from repro_hydra.inputs.recorder import active
+from repro_hydra.inputs.hook import active
 from repro_hydra.record.manifest import write_manifest
 from repro_hydra.record.paths import LOCK, RunPaths
 from repro_hydra.record.schema import SCHEMA, ErrorInfo, ProcessInfo, RunRecord

@@ -12,10 +12,11 @@ import msgspec
 
 from repro_hydra.code.held import Held, held_by_snapshot, ignored_by_git
 from repro_hydra.inputs.folders import in_folders
+from repro_hydra.inputs.hook import activate, active, deactivate
 from repro_hydra.inputs.mapped import code_in_use, files_in_use, standard_input
 from repro_hydra.inputs.native import NativeReads
 from repro_hydra.inputs.places import Places, start_file_is_there
-from repro_hydra.inputs.recorder import Recorder, activate, active, deactivate
+from repro_hydra.inputs.recorder import Recorder
 from repro_hydra.inputs.remote import RemoteReads
 from repro_hydra.inputs.seen import Inputs, has_changed, undeclared, watched
 from repro_hydra.record.code import CodeRecord

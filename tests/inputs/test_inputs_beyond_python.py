@@ -15,8 +15,9 @@ import pytest
 import requests
 
 from repro_hydra.inputs import remote
+from repro_hydra.inputs.hook import activate, deactivate
 from repro_hydra.inputs.native import NativeReads
-from repro_hydra.inputs.recorder import Recorder, activate, deactivate
+from repro_hydra.inputs.recorder import Recorder
 from repro_hydra.inputs.remote import RemoteReads, without_signature
 
 

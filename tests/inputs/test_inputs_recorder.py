@@ -16,8 +16,9 @@ import pytest
 
 from repro_hydra.inputs import recorder as module
 from repro_hydra.inputs import wire
+from repro_hydra.inputs.hook import activate, active, deactivate
 from repro_hydra.inputs.mapped import files_in_use
-from repro_hydra.inputs.recorder import Recorder, activate, active, deactivate
+from repro_hydra.inputs.recorder import Recorder
 from repro_hydra.inputs.seen import watched
 from repro_hydra.inputs.stamps import CLOCK_TICK_NS, stamp_of
 
