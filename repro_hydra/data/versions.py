@@ -1,4 +1,4 @@
-"""Dataset versions: add, list, show, verify, compare."""
+"""Dataset versions: add, list, show, compare."""
 
 from __future__ import annotations
 
@@ -18,18 +18,14 @@ from repro_hydra.data.scan import Options, Scan, scan
 from repro_hydra.record.data import (
     VERSION_LENGTH,
     DataDiff,
-    DataFinding,
-    DataVerdict,
     DataVersion,
     DataVersionDocument,
 )
-from repro_hydra.record.schema import Severity
 from repro_hydra.record.store import write_bytes
 from repro_hydra.record.times import utc_now
 
 MANIFEST_TO_COMMIT_BYTES = 20_000_000
 """A larger manifest stays in the user's cache: hosts refuse files of 100 MB, and a clone should stay quick."""
-_NAMED_FILES = 5
 
 
 def data_add(
@@ -71,17 +67,21 @@ def data_add(
         It can't be read, or the registry can't be read or written; the registry is then as it was.
     """
     path = Path(path).expanduser()
-    registry = _registry(project)
+    registry = registry_of(project)
     # The name that was asked for, not the one that a link leads to.
     called = _checked_name(name or os.path.basename(os.path.abspath(path)))  # noqa: PTH100, PTH119
     relative = registered_path(path, registry.project)
     registry.read()  # a registry that can't take the version is said before an hour of hashing
     found = scan(
-        path, Options(tuple(ignore), executable), cache=_cache(cache), paranoid=paranoid, progress=progress
+        path,
+        Options(tuple(ignore), executable),
+        cache=cache_or_default(cache),
+        paranoid=paranoid,
+        progress=progress,
     )
     manifest = encode_manifest(found.digest, found.snapshot.kind, found.entries())
     if len(manifest) > MANIFEST_TO_COMMIT_BYTES:
-        _keep_in_cache(_cache(cache), found.digest, manifest)
+        _keep_in_cache(cache_or_default(cache), found.digest, manifest)
     moment = now()
     version = DataVersion(
         name=called,
@@ -103,7 +103,7 @@ def data_add(
 
 def data_list(*, project: Path | None = None) -> list[DataVersion]:
     """All registered versions, newest first."""
-    return sorted(_registry(project).read(), key=lambda v: (v.created_at, v.name, v.digest), reverse=True)
+    return sorted(registry_of(project).read(), key=lambda v: (v.created_at, v.name, v.digest), reverse=True)
 
 
 def data_show(reference: str, *, project: Path | None = None) -> DataVersion:
@@ -131,35 +131,6 @@ def data_show(reference: str, *, project: Path | None = None) -> DataVersion:
     return matching[0]
 
 
-def data_verify(
-    reference: str | None = None,
-    *,
-    paranoid: bool = False,
-    project: Path | None = None,
-    cache: StatCache | None = None,
-    progress: Progress | None = None,
-) -> DataVerdict:
-    """Whether the data on disk is what was registered.
-
-    Parameters
-    ----------
-    reference : str, optional
-        As for `data_show`; by default all datasets. Of a name, the newest version at each path where it lies.
-    paranoid : bool
-        Read every file, also those whose size, times and inode say that nobody wrote to them.
-    """
-    registry = _registry(project)
-    versions = _to_verify(registry, reference)
-    findings: list[DataFinding] = []
-    for version in versions:
-        findings += _verify_one(registry, version, paranoid, _cache(cache), progress)
-    if versions:
-        return DataVerdict(ok=not findings, findings=findings)
-    nothing = f"{registry.file}: no dataset is registered, so nothing was verified"
-    remedy = "repro-hydra data add PATH"
-    return DataVerdict(ok=True, findings=[_named("data-none", "harmless", nothing, remedy)])
-
-
 def data_diff(
     a: str,
     b: str | None = None,
@@ -177,14 +148,16 @@ def data_diff(
     DataError
         The list of a version's files is neither in the project nor in this user's cache.
     """
-    registry = _registry(project)
+    registry = registry_of(project)
     first = data_show(a, project=registry.project)
-    before = entries_of(registry, first, _cache(cache))
+    before = entries_of(registry, first, cache_or_default(cache))
     if b is None:
-        now = _scan(registry, first, False, _cache(cache), progress)
-        return diff_entries(_label(first), first.path, before, now.entries())
+        now = scan_again(registry, first, False, cache_or_default(cache), progress)
+        return diff_entries(label(first), first.path, before, now.entries())
     second = data_show(b, project=registry.project)
-    return diff_entries(_label(first), _label(second), before, entries_of(registry, second, _cache(cache)))
+    return diff_entries(
+        label(first), label(second), before, entries_of(registry, second, cache_or_default(cache))
+    )
 
 
 def document(version: DataVersion) -> DataVersionDocument:
@@ -216,78 +189,21 @@ def entries_of(registry: Registry, version: DataVersion, cache: StatCache) -> li
             raise DataError(f"{path}: cannot be read ({error.strerror})") from None
         return decode_manifest(path, data, version.digest)
     raise DataError(
-        f"{_label(version)}: the list of its files is not here ({registry.manifest(version.digest)}). "
+        f"{label(version)}: the list of its files is not here ({registry.manifest(version.digest)}). "
         f"Where that data lies, run: repro-hydra data add {version.path} --name {version.name}"
     )
 
 
-def _to_verify(registry: Registry, reference: str | None) -> list[DataVersion]:
-    versions = data_list(project=registry.project)
-    if reference is not None and all(v.name != reference for v in versions):
-        return [data_show(reference, project=registry.project)]
-    newest: dict[tuple[str, str], DataVersion] = {}
-    for version in sorted(versions, key=lambda v: v.updated_at, reverse=True):
-        if reference in (None, version.name):
-            newest.setdefault((version.name, version.path), version)
-    return [newest[key] for key in sorted(newest)]
-
-
-def _verify_one(
-    registry: Registry, version: DataVersion, paranoid: bool, cache: StatCache, progress: Progress | None
-) -> list[DataFinding]:
-    add_again = f"repro-hydra data add {version.path} --name {version.name}"
-    try:
-        found = _scan(registry, version, paranoid, cache, progress)
-    except DataMisuse as error:
-        return [
-            _finding("data-missing", version, str(error), f"get {_label(version)} back to {version.path}")
-        ]
-    except DataError as error:
-        return [
-            _finding("data-unreadable", version, str(error), "repro-hydra data verify, once it can be read")
-        ]
-    if found.digest == version.digest:
-        return []
-    message = f"{version.path}: expected {_label(version)}, found {found.digest[:VERSION_LENGTH]}"
-    known = [v for v in registry.read() if v.digest == found.digest and v.name == version.name]
-    if known:
-        message += f", which is the version of {known[0].created_at}"
-    message += _what_differs(registry, version, found, cache)
-    remedy = f"get {_label(version)} back, or register what is there: {add_again}"
-    return [_finding("data-changed", version, message, remedy)]
-
-
-def _what_differs(registry: Registry, version: DataVersion, found: Scan, cache: StatCache) -> str:
-    try:
-        diff = diff_entries("", "", entries_of(registry, version, cache), found.entries())
-    except DataError:
-        return ""  # no list of the files: the digests alone say that they differ
-    parts = []
-    names = {"changed": diff.changed, "added": diff.added, "removed": diff.removed}
-    names["renamed"] = [f"{pair.old} to {pair.new}" for pair in diff.renamed]
-    for what, paths in names.items():
-        if paths:
-            more = ", …" if len(paths) > _NAMED_FILES else ""
-            parts.append(f"{len(paths)} {what} ({', '.join(paths[:_NAMED_FILES])}{more})")
-    return ": " + "; ".join(parts) if parts else ""
-
-
-def _finding(kind: str, version: DataVersion, message: str, remedy: str) -> DataFinding:
-    return _named(f"{kind}:{version.name}", "blocks", message, remedy)
-
-
-def _named(finding_id: str, severity: Severity, message: str, remedy: str) -> DataFinding:
-    return DataFinding(id=finding_id, severity=severity, message=message, remedy=remedy)
-
-
-def _scan(
+def scan_again(
     registry: Registry, version: DataVersion, paranoid: bool, cache: StatCache, progress: Progress | None
 ) -> Scan:
+    """What lies now where `version` did, looked at by its own options."""
     options = Options(tuple(version.ignore), version.executable)
     return scan(registry.project / version.path, options, cache=cache, paranoid=paranoid, progress=progress)
 
 
-def _label(version: DataVersion) -> str:
+def label(version: DataVersion) -> str:
+    """``NAME@VERSION``, as the commands take it."""
     return f"{version.name}@{version.version}"
 
 
@@ -300,12 +216,13 @@ def _checked_name(name: str) -> str:
     return name
 
 
-def _registry(project: Path | None) -> Registry:
-    # A door for scripts and notebooks: below it the folder is always handed in.
+def registry_of(project: Path | None) -> Registry:
+    """The project's registry. A door for scripts and notebooks: below it the folder is always handed in."""
     return Registry(find_project(Path.cwd()) if project is None else project)
 
 
-def _cache(cache: StatCache | None) -> StatCache:
+def cache_or_default(cache: StatCache | None) -> StatCache:
+    """The user's own, where none is given."""
     return StatCache(default_cache_directory()) if cache is None else cache
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from repro_hydra.code.repository import leave_out
-from repro_hydra.data.capture import describe_dataset
+from repro_hydra.data.describe import describe_dataset
 from repro_hydra.data.errors import DataError
 from repro_hydra.record.paths import RECORD_DIR
 from repro_hydra.record.times import parse_utc
