@@ -4,52 +4,20 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from repro_hydra.checkpoint import generators, loading, objects, preemption
 from repro_hydra.checkpoint.boundary import Boundaries
 from repro_hydra.checkpoint.counters import counters_around
 from repro_hydra.checkpoint.errors import CheckpointError
-from repro_hydra.checkpoint.file import read_checkpoint
+from repro_hydra.checkpoint.leaving import Leaving
 from repro_hydra.checkpoint.position import Position
+from repro_hydra.checkpoint.saved import Saved
 from repro_hydra.checkpoint.shelf import Kept
 from repro_hydra.checkpoint.surroundings import Saving, Surroundings
 from repro_hydra.checkpoint.variables import Variables
 
 T = TypeVar("T")
-
-
-@dataclass
-class _Saved:
-    """A checkpoint on its way back into the loop."""
-
-    position: Position
-    objects: Mapping[str, Any]
-    random: Mapping[str, Any]
-    variables: Any
-
-    @classmethod
-    def read(cls, kept: Kept) -> _Saved:
-        """What is in it.
-
-        Raises
-        ------
-        CheckpointError
-            It cannot be read, or is no loop's.
-        """
-        _, payload = read_checkpoint(kept.path)
-        try:
-            return cls(
-                position=Position.of(payload["position"]),
-                objects=payload["objects"],
-                random=payload["random"],
-                variables=payload["variables"],
-            )
-        except (KeyError, TypeError) as error:
-            raise CheckpointError(
-                f"{kept.path}: expected a training loop's checkpoint ({error} is missing)"
-            ) from None
 
 
 class Resumable:
@@ -86,10 +54,8 @@ class Resumable:
         self._around = surroundings
         self._variables = variables
         self._gradients = gradients
-        self._listener = listener or preemption.Listener()
-        self._kept_at: Position | None = None
-        self._made_one = False
-        self._saved: _Saved | None = None
+        self.leaving = Leaving(boundaries, surroundings.say, listener or preemption.Listener())
+        self._saved: Saved | None = None
         self._random: dict[str, Any] = {}
         self._loops = 0
         self._drawn_from: list[Any] = []
@@ -154,7 +120,7 @@ class Resumable:
     def _rounds(self, total: int, *, counts_steps: bool) -> Iterator[int]:
         if self._in_rounds:
             raise RuntimeError("state.epochs: expected one loop over epochs, found another one within it")
-        self._in_rounds = self._listener.boundary_ahead = True
+        self._in_rounds = self.leaving.boundary_ahead = True
         saved = self._saved
         if saved is not None:
             self._put_back(saved, "now" if saved.position.loop is None else "epoch")
@@ -176,9 +142,9 @@ class Resumable:
                 self._boundary(
                     Position(step=step, epoch=epoch + 1), last=epoch + 1 == total, epoch_ends=not counts_steps
                 )
-            self._no_boundary_ahead()
+            self.leaving.behind_the_last_boundary()
         finally:
-            self._in_rounds = self._listener.boundary_ahead = False
+            self._in_rounds = self.leaving.boundary_ahead = False
             self._around.in_round(False)
 
     def _batches(self, loader: Iterable[T]) -> Iterator[T]:
@@ -209,7 +175,7 @@ class Resumable:
             self._continue_from(saved)
         self._drawn_from = drawn_from
         self._look_around()
-        self._listener.boundary_ahead = True
+        self.leaving.boundary_ahead = True
         began_at = self._position
         try:
             for batch in iterator:
@@ -225,9 +191,9 @@ class Resumable:
             if not self._in_rounds:
                 if self._position != began_at:  # else it ended there in an earlier attempt
                     self._boundary(self._position, last=True)
-                self._no_boundary_ahead()
+                self.leaving.behind_the_last_boundary()
         finally:
-            self._listener.boundary_ahead = self._in_rounds
+            self.leaving.boundary_ahead = self._in_rounds
 
     def _look_around(self) -> None:
         """Tell of a counter around the batches: it has begun anew, and nobody can set it."""
@@ -244,42 +210,7 @@ class Resumable:
         verdict = self._boundaries.at(position, last=last, epoch_ends=epoch_ends)
         saved = verdict.save and self._save()
         if verdict.ends is not None:
-            made = f"a checkpoint was made at {position}" if saved else "no checkpoint could be made"
-            more = self._boundaries.before_the_end()
-            self._around.say(
-                f"{verdict.ends}: {made}; the process ends here" + ("" if more is None else f". {more}")
-            )
-            raise preemption.Preempted(verdict.ends)
-
-    def _no_boundary_ahead(self) -> None:
-        """The loop has come to its end; who asked during its last boundary is answered now."""
-        self._listener.boundary_ahead = False
-        self.end_if_asked()
-
-    def end_if_asked(self) -> None:
-        """To be called when no boundary is ahead.
-
-        Raises
-        ------
-        Preempted
-            Somebody has asked for the end, and no boundary has answered.
-        """
-        asked = preemption.to_end_now()
-        if asked is not None:
-            raise preemption.Preempted(asked, told=False)
-
-    def tell(self, ended: preemption.Preempted) -> None:
-        """Say what the process, which ends behind the last boundary, goes on from when it is started again."""
-        if ended.told:
-            return
-        ended.told = True
-        kept = self._kept_at
-        where = "no checkpoint was made" if kept is None else f"it goes on from the checkpoint at {kept}"
-        more = self._boundaries.before_the_end() if self._made_one else None
-        self._around.say(
-            f"{ended.reason}: after the last step of the loop; {where}; the process ends here"
-            + ("" if more is None else f". {more}")
-        )
+            self.leaving.at_boundary(verdict.ends, position, saved=saved)
 
     # ------------------------------------------------------------------ to and from the disk
 
@@ -291,7 +222,7 @@ class Resumable:
         CheckpointError
             It cannot be read, or does not fit.
         """
-        saved = _Saved.read(kept)
+        saved = Saved.read(kept)
         try:
             objects.put(self._tracked, saved.objects)
         except CheckpointError as error:
@@ -299,16 +230,16 @@ class Resumable:
         self._saved = saved
         self._position = Position(step=saved.position.step, epoch=saved.position.epoch)
         self._resumed = True
-        self._kept_at = saved.position
+        self.leaving.kept_at = saved.position
         if self._shelf is not None:
             self._shelf.drop_after(kept)
         self._around.restored(kept, saved.position)
 
-    def _put_back(self, saved: _Saved, moment: str) -> None:
+    def _put_back(self, saved: Saved, moment: str) -> None:
         objects.put(self._tracked, saved.objects)
         self._put_random(saved.random[moment])
 
-    def _continue_from(self, saved: _Saved) -> None:
+    def _continue_from(self, saved: Saved) -> None:
         """From here on no line runs that ran before."""
         self._variables.put(saved.variables)
         self._around.continued()
@@ -326,7 +257,7 @@ class Resumable:
         saved = self._around.save(self._shelf, self._name, self._position, self._payload)
         if saved:
             self._boundaries.saved()
-            self._kept_at, self._made_one = self._position, True
+            self.leaving.saved(self._position)
         return saved
 
     def _payload(self) -> dict[str, Any]:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from repro_hydra.checkpoint.loop import Resumable
     from repro_hydra.checkpoint.position import Schedule
     from repro_hydra.checkpoint.surroundings import Saving, Surroundings
+    from repro_hydra.checkpoint.variables import Variables
 
 _entered: Counter[str] = Counter()
 """How many loops without a name were entered, by directory."""
@@ -90,8 +91,7 @@ def resumable(
     """
     from repro_hydra.checkpoint.loop import Resumable
     from repro_hydra.checkpoint.position import Schedule
-    from repro_hydra.checkpoint.values import Keeper
-    from repro_hydra.checkpoint.variables import NoVariables, Variables
+    from repro_hydra.checkpoint.variables import NoVariables
 
     session = active_session()
     place = _place(session, directory, asking="resumable")
@@ -101,17 +101,7 @@ def resumable(
     )
     tracked = _all_of(unnamed, named)
     around = surroundings(session)
-
-    def lost(name: str, kind: str) -> None:
-        around.not_exact(
-            f"variable-{name}",
-            f"{name} ({kind}): no checkpoint can hold where it stands, so a restart would begin it anew. For a "
-            "loader's iterator write state.batches(loader); else give it state_dict() and load_state_dict() of plain "
-            "values",
-        )
-
-    keeper = Keeper(list(tracked.values()), gradients, lost)
-    kept_variables = Variables(keeper) if variables else NoVariables()
+    kept_variables = _local_variables(around, tracked, gradients) if variables else NoVariables()
     state: Resumable | None = None
     try:
         with ExitStack() as stack:
@@ -137,11 +127,27 @@ def resumable(
                 state.restore(kept)
             yield state
         # Of a loop that was left by `break` too. Now that the signals are told to others, none is missed.
-        state.end_if_asked()
+        state.leaving.if_asked()
     except preemption.Preempted as ended:
         if state is not None:
-            state.tell(ended)
+            state.leaving.tell(ended)
         raise
+
+
+def _local_variables(around: Surroundings, tracked: Mapping[str, Any], gradients: bool) -> Variables:
+    """Those of the loop's functions, but for what was handed over."""
+    from repro_hydra.checkpoint.values import Keeper
+    from repro_hydra.checkpoint.variables import Variables
+
+    def lost(name: str, kind: str) -> None:
+        around.not_exact(
+            f"variable-{name}",
+            f"{name} ({kind}): no checkpoint can hold where it stands, so a restart would begin it anew. For a "
+            "loader's iterator write state.batches(loader); else give it state_dict() and load_state_dict() of plain "
+            "values",
+        )
+
+    return Variables(Keeper(list(tracked.values()), gradients, lost))
 
 
 def _checked(name: str) -> str:
