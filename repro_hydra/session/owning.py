@@ -7,17 +7,11 @@ import os
 from repro_hydra.record.paths import RunPaths
 from repro_hydra.record.schema import RunRecord
 from repro_hydra.session.claim import check_not_running, claim_record
-from repro_hydra.session.continuing import (
-    NOT_THE_SAME,
-    Continuation,
-    continuation_of,
-    differences,
-    earlier_attempt,
-    make_way,
-)
+from repro_hydra.session.continuing import Continuation, continuation_of, earlier_attempt, make_way
 from repro_hydra.session.findings import NOT_BEGUN, Misuse, Refused, waive
 from repro_hydra.session.ledger import Ledger
 from repro_hydra.session.lock import Held, WriterLock
+from repro_hydra.session.same_run import NOT_THE_SAME, differences
 from repro_hydra.session.say import say
 from repro_hydra.session.writer import become_writer
 

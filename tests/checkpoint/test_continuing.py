@@ -17,15 +17,10 @@ from repro_hydra.config import ReproConf
 from repro_hydra.record.paths import RunPaths
 from repro_hydra.record.schema import RunRecord, SweepLink
 from repro_hydra.record.store import read, write_json
-from repro_hydra.session.continuing import (
-    continuation_of,
-    differences,
-    earlier_attempt,
-    make_way,
-    value_if_completed,
-)
+from repro_hydra.session.continuing import continuation_of, earlier_attempt, make_way, value_if_completed
 from repro_hydra.session.findings import Misuse
 from repro_hydra.session.plan import Job, Plan, SweepPlace
+from repro_hydra.session.same_run import differences
 
 LIMIT_S = 60
 SCRIPT = """\
