@@ -12,7 +12,8 @@ from repro_hydra.cli.errors import UserError
 from repro_hydra.cli.list_table import DAMAGED, table_of
 from repro_hydra.cli.output import default_roots, folders, now, print_json
 from repro_hydra.record.find import RunHead
-from repro_hydra.record.index import Entry, RecordIndex, without_collector
+from repro_hydra.record.index import Entry, RecordIndex
+from repro_hydra.record.index_file import without_collector
 from repro_hydra.record.paths import RunPaths
 from repro_hydra.record.run_values import RUN_FIELDS, SCALARS, RunValues, is_name
 from repro_hydra.record.schema import JSON, RunRecord

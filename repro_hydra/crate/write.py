@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,24 +13,20 @@ import msgspec
 
 from repro_hydra import __version__
 from repro_hydra.code.facts import Location
+from repro_hydra.crate.beside import Beside
 from repro_hydra.crate.code import ExportedTree
 from repro_hydra.crate.identity import identity_of
 from repro_hydra.crate.metadata import write_metadata
 from repro_hydra.crate.records import Copied, copy_run, copy_shared
 from repro_hydra.crate.review import review
-from repro_hydra.data.registry import FOLDER as DATA_FOLDER
-from repro_hydra.environment.exports import FILE_NAMES, FORMATS, CannotExport, Subject, render
-from repro_hydra.environment.pins import pins_of
 from repro_hydra.record.code import CodeRecord
 from repro_hydra.record.export import EXPORT_NAME, ExportedCode, ExportRecord
 from repro_hydra.record.find import Located
-from repro_hydra.record.lock import LOCK_NAME, EnvironmentLock
 from repro_hydra.record.paths import SweepPaths
-from repro_hydra.record.schema import JSON, SweepRecord
-from repro_hydra.record.store import RecordError, encode, read, write_bytes
+from repro_hydra.record.schema import SweepRecord
+from repro_hydra.record.store import RecordError, read
 from repro_hydra.record.times import utc_now
 from repro_hydra.reproduce.code_source import CodeMissing, repositories
-from repro_hydra.reproduce.command import command_of
 from repro_hydra.reproduce.original import Original, read_original
 from repro_hydra.reproduce.siblings import job_directories
 
@@ -109,6 +105,7 @@ class _Export:
         self.here = self._repositories()
         tops = [location.top for location in self.here]
         self.identity = identity_of(self.runs, tops, wanted.environ) if wanted.anonymous else None
+        self.beside = Beside(folder, self.identity)
         self.still_there: list[str] = []
 
     def write(self) -> ExportRecord:
@@ -130,15 +127,15 @@ class _Export:
             code=code,
             still_there=self.still_there,
         )
-        self._put(EXPORT_NAME, record)  # the runs are read again with the export's code
+        self.beside.put(EXPORT_NAME, record)  # the runs are read again with the export's code
         exported = [read_original(self.folder / name) for name in names]
-        described = {**self._write_environment(exported), **self._write_data(exported)}
-        self._put("review.json", review(self.runs, self.wanted.places))
-        workflow = self._write_workflow(exported[0])
+        described = {**self.beside.write_environment(exported), **self.beside.write_data(exported, self.here)}
+        self.beside.put("review.json", review(self.runs, self.wanted.places))
+        workflow = self.beside.write_workflow(exported[0], self.wanted.environ)
         what = f"{len(exported)} run(s)" if self.root == SWEEP else f"run {exported[0].run.run_id}"
         (self.folder / "README.md").write_text(_README.format(version=__version__, what=what))
         record = msgspec.structs.replace(record, removed=self._removed())
-        self._put(EXPORT_NAME, record)
+        self.beside.put(EXPORT_NAME, record)
         title = f"{exported[0].run.name or exported[0].run.task or 'Runs'}: {what}"
         described |= {
             EXPORT_NAME: "What this export holds, and what it does not.",
@@ -214,96 +211,6 @@ class _Export:
             raise NotExported(str(error)) from None
         finally:
             exported.close()
-
-    def _write_environment(self, exported: Sequence[Original]) -> dict[str, str]:
-        """The environment of the first run that recorded one: as a lock, and in the formats of installers."""
-        found = next((item for item in exported if item.environment is not None), None)
-        if found is None or found.environment is None:
-            return {}
-        environment = msgspec.structs.replace(
-            found.environment, distributions=found.distributions, distributions_in=None
-        )
-        described = {f"environment/{LOCK_NAME}": "The environment of the runs: repro-hydra env verify."}
-        self._put(
-            f"environment/{LOCK_NAME}", EnvironmentLock(made_at=found.run.created_at, environment=environment)
-        )
-        command = command_of(found, {})
-        repository = found.code.repository if found.code is not None else None
-        subject = Subject(
-            environment=environment,
-            pins=pins_of(found.distributions or [], project=Path(repository) if repository else None),
-            project=Path(repository) if repository else None,
-            requirements="environment/requirements.txt",
-            command=("python", *command.program, *command.arguments) if command.program else (),
-            variables={
-                name: value
-                for name, value in environment.variables.items()
-                if name.endswith("_NUM_THREADS") or name in ("PYTHONHASHSEED", "CUBLAS_WORKSPACE_CONFIG")
-            },
-        )
-        for form in FORMATS:
-            try:
-                text = render(form, subject).text
-            except CannotExport:
-                continue  # a pylock.toml needs hashes, and what is installed has none
-            name = f"environment/{FILE_NAMES[form]}"
-            write_bytes(self.folder / name, text.encode())
-            described[name] = f"The environment of the runs, for {form}."
-        return described
-
-    def _write_data(self, exported: Sequence[Original]) -> dict[str, str]:
-        datasets: dict[tuple[str, str], JSON] = {}
-        inputs: dict[str, JSON] = {}
-        for run in exported:
-            if run.data is None:
-                continue
-            for dataset in run.data.datasets:
-                datasets[dataset.path, dataset.digest] = msgspec.to_builtins(dataset)
-            for item in run.data.inputs:
-                inputs[item.path] = msgspec.to_builtins(item)
-        self._put(
-            "data/datasets.json",
-            {"schema": "1.0", "datasets": list(datasets.values()), "undeclared": list(inputs.values())},
-        )
-        described = {"data/datasets.json": "The data that the runs read, with digests; not the data itself."}
-        for _, digest in datasets:
-            for location in self.here:
-                manifest = location.top / DATA_FOLDER / "manifests" / f"{digest}.jsonl"
-                if manifest.is_file():
-                    data = manifest.read_bytes()
-                    if self.identity is not None:
-                        data = self.identity.text(data.decode("utf-8", "replace")).encode()
-                    name = f"data/{digest}.jsonl"
-                    write_bytes(self.folder / name, data)
-                    described[name] = "The files of a dataset, with digests."
-                    break
-        return described
-
-    def _write_workflow(self, exported: Original) -> str:
-        """The program itself, for those who only want to read it."""
-        command = command_of(exported, {})
-        target = command.program[-1] if command.program and "-m" not in command.program else None
-        text = f"# {command.shown()}\n".encode()
-        name = "workflow/run.py"
-        if target is not None and exported.code is not None:
-            tree = ExportedTree(exported.code, exported.code_files, (), self.wanted.environ)
-            try:
-                text = dict(tree.files()).get(Path(target).as_posix(), text)
-            finally:
-                tree.close()
-            name = f"workflow/{Path(target).name}"
-        if self.identity is not None:
-            text = self.identity.text(text.decode("utf-8", "replace")).encode()
-        (self.folder / "workflow").mkdir()
-        write_bytes(self.folder / name, text)
-        return name
-
-    def _put(self, name: str, value: object) -> None:
-        path = self.folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if self.identity is not None:
-            value = self.identity.value(msgspec.to_builtins(value))
-        write_bytes(path, encode(value))
 
     # ------------------------------------------------------------------ anonymity
 

@@ -11,7 +11,7 @@ import importlib
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import IO, Any
@@ -19,16 +19,20 @@ from typing import IO, Any
 import msgspec
 
 from repro_hydra.fingerprint.digest import (
-    START,
     NoDigest,
     is_tensor,
-    mixed_type,
-    mixed_value,
     plain,
-    shown,
     view,
 )
 from repro_hydra.fingerprint.operator_lines import OperatorLine, Phase, beside
+from repro_hydra.fingerprint.operator_values import (
+    digest_of,
+    flat,
+    generator_of,
+    names_in,
+    outputs_of,
+    written_into,
+)
 from repro_hydra.sites import Site, callers, is_users, site_of
 
 MOST_VALUES = 1 << 16
@@ -181,10 +185,10 @@ class OperatorTrace:
             "phase": phase,
             "module": module,
             "site": site,
-            "inputs": [_digest(value) for value in _flat([*args, *kwargs.values()])],
-            "writes": any(True for _ in _written_into(func, args, kwargs)),
+            "inputs": [digest_of(value) for value in flat([*args, *kwargs.values()])],
+            "writes": any(True for _ in written_into(func, args, kwargs)),
             "view": bool(getattr(func, "is_view", False)) and not name.startswith(_MADE_IN_PYTHON),
-            "generator": _generator_of(args, kwargs) if self._seeded in getattr(func, "tags", ()) else None,
+            "generator": generator_of(args, kwargs) if self._seeded in getattr(func, "tags", ()) else None,
         }
 
     def _place(self, frame: FrameType) -> tuple[Phase, Site | None, str | None]:
@@ -210,8 +214,8 @@ class OperatorTrace:
 
     def _after(self, seen: dict[str, Any], func: Any, args: Any, kwargs: Any, result: Any) -> None:
         assert self._lines is not None
-        outputs = _outputs(func, args, kwargs, result)
-        seen["outputs"] = [_digest(output) for output in outputs]
+        outputs = outputs_of(func, args, kwargs, result)
+        seen["outputs"] = [digest_of(output) for output in outputs]
         seen["kept"] = [None if seen["view"] else self._keep(output) for output in outputs]
         self._lines.write(msgspec.json.encode(OperatorLine(**seen)) + b"\n")
         self._count += 1
@@ -240,7 +244,7 @@ class OperatorTrace:
         if not self._on or not self._is_ours():
             return
         if not self._modules:
-            self._names = self._guarded(_names_in, module) or {}
+            self._names = self._guarded(names_in, module) or {}
         self._modules.append(self._names.get(id(module)) or type(module).__name__)
 
     def _leave_module(self, *_: Any) -> None:
@@ -263,51 +267,3 @@ class OperatorTrace:
             self._on, self._broken = False, True
             self._failed(error)
             return None
-
-
-def _names_in(module: Any) -> dict[int, str]:
-    return {id(inner): name for name, inner in module.named_modules()}
-
-
-def _outputs(func: Any, args: Any, kwargs: Any, result: Any) -> list[Any]:
-    """What an operator returned, and what it wrote into."""
-    found = list(result) if isinstance(result, (list, tuple)) else [result]
-    found += _written_into(func, args, kwargs)
-    return [value for value in {id(value): value for value in _flat(found)}.values() if value is not None]
-
-
-def _written_into(func: Any, args: Any, kwargs: Any) -> Iterator[Any]:
-    schema = getattr(func, "_schema", None)  # one that takes functions has none
-    for number, argument in enumerate([] if schema is None else schema.arguments):
-        if argument.alias_info is not None and argument.alias_info.is_write:
-            yield args[number] if number < len(args) else kwargs.get(argument.name)
-
-
-def _flat(values: Any) -> Iterator[Any]:
-    for value in values:
-        if isinstance(value, (list, tuple)):
-            yield from _flat(value)
-        else:
-            yield value
-
-
-def _digest(value: Any) -> str:
-    """What has no digest counts by its type."""
-    try:
-        return shown(mixed_value(START, value))
-    except (NoDigest, RuntimeError):  # a nested tensor raises whatever it is asked
-        return shown(mixed_type(START, value))
-
-
-def _generator_of(args: Any, kwargs: Any) -> str:
-    """A digest of the state of what an operator draws from."""
-    torch: Any = sys.modules["torch"]
-    given = next((v for v in (*args, *kwargs.values()) if isinstance(v, torch.Generator)), None)
-    if given is None:
-        tensor = next((value for value in args if is_tensor(value)), None)
-        device = kwargs.get("device") if tensor is None else tensor.device
-        cuda = device is not None and torch.device(device).type == "cuda"
-        given = (
-            torch.cuda.default_generators[torch.cuda.current_device()] if cuda else torch.default_generator
-        )
-    return shown(mixed_value(START, given.get_state()))

@@ -8,7 +8,6 @@ times and inode are the same; one that changed within a moment of the look is lo
 from __future__ import annotations
 
 import contextlib
-import gc
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -25,6 +24,7 @@ from repro_hydra.record.find import (
     read_result,
     read_sweep_id,
 )
+from repro_hydra.record.index_file import LAYOUT, Content, Key, KnownFolder, KnownRun, load
 from repro_hydra.record.paths import RECORD_DIR
 from repro_hydra.record.plain_file import read_plain
 from repro_hydra.record.schema import JSON
@@ -32,42 +32,10 @@ from repro_hydra.record.store import RecordError, write_bytes
 
 SMALLEST_WORTH_KEEPING = 200
 """Runs below a root; fewer are read faster than an index is."""
-_LAYOUT = "repro-hydra run index 1"
 _RACY_NS = 2_000_000_000  # network file systems keep times to the second
 _RUN, _RESULT, _SWEEP, _CONFIG = (
     f"/{RECORD_DIR}/{name}.json" for name in ("run", "result", "sweep", "config")
 )
-
-Key = tuple[int, int, int, int]
-
-
-class _Folder(msgspec.Struct, array_like=True, gc=False):
-    key: Key
-    names: list[str]
-    """Of the folders in it that are entered."""
-    has_record: bool
-
-
-class _Run(msgspec.Struct, array_like=True, gc=False):
-    key: Key
-    head: RunHead
-    result_key: Key | None = None
-    """None: there is no result."""
-    result: dict[str, JSON] | None = None
-    config_key: Key | None = None
-    config: bytes = b""
-    """As bytes of JSON; decoded where somebody asks for a value of it."""
-
-
-class _Content(msgspec.Struct, array_like=True):
-    layout: str
-    root: str
-    taken_ns: int
-    """When the look at it all began."""
-    folders: dict[str, _Folder]
-    runs: dict[str, _Run]
-    sweeps: dict[str, Key]
-    """Plans that could be read."""
 
 
 @dataclass(slots=True)
@@ -80,7 +48,7 @@ class Entry:
     result: dict[str, JSON] | None = None
     problem: str | None = None
     """Why the record, or (with a head) its result, cannot be read."""
-    _run: _Run | None = field(default=None, repr=False)
+    _run: KnownRun | None = field(default=None, repr=False)
 
 
 class RecordIndex:
@@ -155,10 +123,10 @@ class _Root:
         self._real = real
         self._file = file
         self._seen = seen
-        before = _load(file, real)
+        before = load(file, real)
         self._racy_from_ns = 0 if before is None else before.taken_ns - _RACY_NS
-        self._old = before or _Content(_LAYOUT, real, 0, {}, {}, {})
-        self._new = _Content(_LAYOUT, real, time.time_ns(), {}, {}, {})
+        self._old = before or Content(LAYOUT, real, 0, {}, {}, {})
+        self._new = Content(LAYOUT, real, time.time_ns(), {}, {}, {})
 
     def is_racy(self, key: Key) -> bool:
         """Whether what has this key may have changed after it was read, within the clock's step."""
@@ -181,7 +149,7 @@ class _Root:
                 yield from self._records(here, below)
             pending += [f"{below}/{name}" for name in folder.names]
 
-    def _folder(self, here: str, below: str) -> _Folder:
+    def _folder(self, here: str, below: str) -> KnownFolder:
         key = _key_of(os.stat(here))  # noqa: PTH116 (10,000 times)
         folder = self._old.folders.get(below)
         if folder is None or folder.key != key or self.is_racy(key):
@@ -189,7 +157,7 @@ class _Root:
             with os.scandir(here) as entries:
                 names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
             entered = [name for name in names if name not in NOT_ENTERED and name != RECORD_DIR]
-            folder = _Folder(key, entered, RECORD_DIR in names)
+            folder = KnownFolder(key, entered, RECORD_DIR in names)
         self._new.folders[below] = folder
         return folder
 
@@ -233,7 +201,7 @@ class _Root:
                 head = read_head(here)
             except RecordError as error:
                 return Entry(here, problem=str(error))
-            run = _Run(key, head) if run is None else _Run(
+            run = KnownRun(key, head) if run is None else KnownRun(
                 key, head, run.result_key, run.result, run.config_key, run.config
             )  # fmt: skip
         result_key = _key(here + _RESULT)
@@ -254,27 +222,6 @@ class _Root:
         with contextlib.suppress(OSError, UnicodeEncodeError):
             self._file.parent.mkdir(parents=True, exist_ok=True)
             write_bytes(self._file, msgspec.msgpack.encode(self._new))
-
-
-def _load(file: Path, real: str) -> _Content | None:
-    try:
-        with without_collector():
-            content = msgspec.msgpack.decode(file.read_bytes(), type=_Content)
-    except (OSError, msgspec.DecodeError):
-        return None
-    return content if content.layout == _LAYOUT and content.root == real else None
-
-
-@contextlib.contextmanager
-def without_collector() -> Iterator[None]:
-    """The garbage collector would go through 50,000 new objects again and again, and find none to free."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def _key(path: str) -> Key | None:

@@ -270,7 +270,7 @@ def test_a_failure_of_ours_costs_the_training_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is told once, and no more is written down."""
-    monkeypatch.setattr(operators, "_digest", lambda _value: 1 // 0)
+    monkeypatch.setattr(operators, "digest_of", lambda _value: 1 // 0)
     assert trained(tmp_path / "a.jsonl") == ["integer division or modulo by zero"]
     assert list(lines_in(tmp_path / "a.jsonl")) == []
 

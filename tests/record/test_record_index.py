@@ -13,6 +13,7 @@ from made_records import MadeSweep, make_run
 
 import repro_hydra.record.index as index_module
 from repro_hydra.record.index import RecordIndex
+from repro_hydra.record.index_file import load
 
 Reads = list[str]
 
@@ -171,5 +172,5 @@ def test_two_writers_leave_a_whole_index(root: Path, tmp_path: Path) -> None:
         writer.join(60)
         assert writer.exitcode == 0
     assert [path.suffix for path in index.iterdir()] == [".msgpack"]
-    assert index_module._load(next(index.iterdir()), str(root.resolve())) is not None
+    assert load(next(index.iterdir()), str(root.resolve())) is not None
     assert len(look(root, index)) == 25
