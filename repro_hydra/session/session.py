@@ -22,7 +22,7 @@ from repro_hydra.checkpoint.shelf import Kept
 from repro_hydra.imports import LateImports
 from repro_hydra.record.environment import EnvironmentRecord
 from repro_hydra.record.paths import RunPaths
-from repro_hydra.record.schema import JSON, Finding, RunRecord
+from repro_hydra.record.schema import JSON, RunRecord
 from repro_hydra.record.store import write_json
 from repro_hydra.record.times import utc_now
 from repro_hydra.session import capture, closing, process
@@ -224,9 +224,6 @@ class Session:
     def note_not_exact(self, what: str, message: str) -> None:
         """A restart would not be exact, or was not."""
         self._attempt.note_not_exact(what, message)
-
-    def add_finding(self, finding: Finding) -> None:
-        self._ledger.findings.append(finding)
 
     # ------------------------------------------------------------------ leaving
 

@@ -8,7 +8,7 @@ from importlib.metadata import entry_points
 from importlib.util import find_spec
 from typing import Any
 
-from repro_hydra.tracking.protocol import Tracker
+from repro_hydra.tracking.protocol import Tracker, TrackerFactory
 
 GROUP = "repro_hydra.trackers"
 BUILT_IN = {
@@ -34,6 +34,7 @@ def find_tracker(name: str, options: Mapping[str, Any]) -> Tracker:
     TrackerMissing
         Its text says what to install.
     """
+    factory: TrackerFactory
     others = [point for point in entry_points(group=GROUP) if point.name == name]
     try:
         if others:
@@ -47,8 +48,7 @@ def find_tracker(name: str, options: Mapping[str, Any]) -> Tracker:
         raise TrackerMissing(
             f"tracking.{name}: {error.name or error} is not installed. Run: pip install 'repro-hydra[{name}]'"
         ) from None
-    tracker: Tracker = factory(options)
-    return tracker
+    return factory(options)
 
 
 def why_not_usable(name: str) -> str | None:
