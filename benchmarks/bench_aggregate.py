@@ -36,7 +36,8 @@ class Watch:
         self.wall, self.cpu = time.perf_counter() - self.wall, time.process_time() - self.cpu
 
 with Watch() as imports:
-    from repro_hydra.sweep.aggregate import Options, conclude, table_of
+    from repro_hydra.sweep.aggregate import conclude
+    from repro_hydra.sweep.measuring import Options, table_of
     from repro_hydra.sweep.collect import collect
     from repro_hydra.stats.bootstrap import bootstrap_interval
     from repro_hydra.stats.summary import summarize
