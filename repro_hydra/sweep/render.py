@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,8 @@ _WIDE = 1000
 _DIGITS = 5
 _MOST_DIGITS = 15  # a double has no more to tell
 _NAMES = 2  # the first columns are words, the rest are numbers
+_FORMULA = ("=", "+", "-", "@")
+_NUMBER = re.compile(r"[-+](?:[0-9]+\.?[0-9]*|\.[0-9]+|inf)(?:[eE][-+]?[0-9]+)?")
 _OPTIONAL = {
     "step": {UNDEFINED},
     "bootstrap": {UNDEFINED},
@@ -216,18 +219,25 @@ def to_csv(aggregate: Aggregate) -> str:
     fields = [name for name in AggregateRow.__slots__ if name not in ("config", "seeds", "notes", "values")]
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow([*(f"config.{key}" for key in keys), *fields, "seeds", "notes"])
+    writer.writerow([*(_csv_cell(f"config.{key}") for key in keys), *fields, "seeds", "notes"])
     for row in aggregate.rows:
         values = [getattr(row, name) for name in fields]
-        writer.writerow(
-            [
-                *(as_written(row.config[key]) if key in row.config else "" for key in keys),
-                *("" if value is None else value for value in values),
-                " ".join(map(str, row.seeds)),
-                "; ".join(row.notes),
-            ]
-        )
+        cells_of_row = [
+            *(as_written(row.config[key]) if key in row.config else "" for key in keys),
+            *("" if value is None else value for value in values),
+            " ".join(map(str, row.seeds)),
+            "; ".join(row.notes),
+        ]
+        writer.writerow([_csv_cell(value) for value in cells_of_row])
     return stream.getvalue()
+
+
+def _csv_cell(value: object) -> object:
+    """A text that a spreadsheet would compute (OWASP, "CSV Injection") gets an apostrophe; numbers stay numbers."""
+    if not isinstance(value, str):
+        return value
+    text = clean(value)
+    return f"'{text}" if text.startswith(_FORMULA) and not _NUMBER.fullmatch(text) else text
 
 
 def to_markdown(aggregate: Aggregate, *, confidence: float = 0.95) -> str:
@@ -244,11 +254,16 @@ def to_markdown(aggregate: Aggregate, *, confidence: float = 0.95) -> str:
     lines.append(_markdown_row([":--", ":--", *["--:"] * (len(shown) - 2)]))
     lines += [_markdown_row([row[index] for index in shown]) for row in body]
     notes = [*lines_below(aggregate)]
-    return "\n".join([*lines, "", *(f"- {clean(note)}" for note in notes)]).rstrip() + "\n"
+    return "\n".join([*lines, "", *(f"- {_escaped(note)}" for note in notes)]).rstrip() + "\n"
 
 
 def _markdown_row(values: Sequence[str]) -> str:
-    return "| " + " | ".join(clean(value).replace("|", "\\|") for value in values) + " |"
+    return "| " + " | ".join(_escaped(value) for value in values) + " |"
+
+
+def _escaped(text: str) -> str:
+    """Without what Markdown takes for HTML or for the end of a cell."""
+    return clean(text).replace("<", "&lt;").replace("|", "\\|")
 
 
 def columns_that_say_something(body: Sequence[Sequence[str]], names: Sequence[str]) -> list[int]:

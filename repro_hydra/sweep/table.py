@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 _GAP = "  "
-# What a terminal would act on: a record may come from a stranger.
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+# What a terminal would act on, or writes in another order than it stands: a record may come from a stranger.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 _BREAK = re.compile(r"\s*[\r\n]+\s*")
 
 

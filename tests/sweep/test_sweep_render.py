@@ -84,12 +84,19 @@ def test_a_small_spread_shows_in_the_digits(tmp_path: Path) -> None:
 
 
 def test_a_strangers_record_cannot_drive_the_terminal(tmp_path: Path) -> None:
-    make_run(tmp_path / "a", result={"x\x1b[2J": 1.5}, config={})
+    hostile = {"x\x1b[2J": 1.5, "a\u202eb": 1.0, "<script>": 1.0, "=cmd|x": 1.0}
+    make_run(tmp_path / "a", result=hostile, config={"lr": -0.5, "note": "@SUM(1)", "x": "-1e-3"})
     make_run(tmp_path / "b", error="\x1b]0;owned\x07")
     result = aggregate([tmp_path])
-    for text in (aggregate_text(result), to_markdown(result)):
-        assert "\x1b" not in text
-        assert "\x07" not in text
+    for text in (aggregate_text(result), to_markdown(result), to_csv(result)):
+        assert not {"\x1b", "\x07", "\u202e"} & set(text)
+    assert "<script" not in to_markdown(result)
+    rows = list(csv.DictReader(io.StringIO(to_csv(result))))
+    assert "'=cmd|x" in {row["metric"] for row in rows}  # else a spreadsheet would run it
+    (configuration,) = {
+        tuple(row[f"config.{key}"] for key in ("lr", "x", "note")) for row in rows if row["config.lr"]
+    }
+    assert configuration == ("-0.5", "-1e-3", "'@SUM(1)")
 
 
 def test_columns_are_aligned_for_wide_characters() -> None:
