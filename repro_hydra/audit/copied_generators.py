@@ -1,9 +1,13 @@
 """Generators that forked children inherited: two workers that draw from one copied state draw the same numbers.
 
 torch seeds the global generators in each worker of a ``DataLoader``; a generator at the top of a module, or held by
-the dataset, is copied as it is: NumPy's, torch's and `random.Random` alike. Each child that was forked by
-`multiprocessing` looks at the end whether it drew from such a copy, and tells its parent by a pipe; two that did are
-a finding. Children that are killed, or were started by spawn, tell nothing.
+the dataset, is copied as it is: NumPy's, torch's and `random.Random` alike. In any other child so are the global
+generators of NumPy and torch; that of `random` is seeded apart (`repro_hydra.seed.forked`), and yet where the workers
+of a pool draw from it, the clock decides which task gets which numbers.
+
+Each child that was forked by `multiprocessing` looks at its end, in a pool at each result, whether it drew from such a
+copy, and tells its parent by a pipe; two that did are a finding. Children that are killed, or were started by spawn,
+tell nothing.
 """
 
 from __future__ import annotations
@@ -22,7 +26,7 @@ import msgspec
 
 from repro_hydra.audit.book import AuditBook
 from repro_hydra.imports import is_imported
-from repro_hydra.sites import Site, shorten, users_modules
+from repro_hydra.sites import Site, callers, is_users, shorten, users_modules
 
 _LONGEST = 2000
 """Bytes of a message: one write to a pipe is whole up to 4096."""
@@ -33,6 +37,10 @@ _MOST_OBJECTS = 200
 _WORDS = 624
 _MOST_TWISTS = 2000
 """How far a Mersenne twister is followed, in rounds of 624 words: some 20 ms, once in a worker's life."""
+_POOLS = (("multiprocessing.pool", "worker"), ("concurrent.futures.process", "_process_worker"))
+_SEEDS_ITSELF = ("torch.utils.data._utils.worker", "_worker_loop")
+_Place = tuple[str, str, int | None]
+"""File and name of a generator, and the line where the child was started, for one that is the libraries' own."""
 
 
 class CopiedGenerators:
@@ -57,35 +65,35 @@ class CopiedGenerators:
         if pipe is None:
             return
         util: Any = sys.modules["multiprocessing.util"]
+        process: Any = sys.modules["multiprocessing.process"].current_process()
+        shared = _shared(process)
         before = {}
-        for place, generator in _held().items():
+        for place, generator in {**_held(), **shared}.items():
             with contextlib.suppress(
                 RuntimeError
             ):  # one of CUDA's cannot be read here, nor used by the child
                 before[place] = _position(generator)
-        if before:
-            util.Finalize(None, _tell, args=(pipe[1], before), exitpriority=-100)
+        if not before:
+            return
+        child = _Child(pipe[1], before, shared)
+        util.Finalize(None, child.tell, exitpriority=-100)
+        if _target(process) == _POOLS[0]:  # which ends its workers by SIGTERM
+            child.tell_at_each_result(process._args[1])
 
     def settle(self) -> None:
         """Turn what children have told into findings."""
         if self._pipe is None:
             return
-        drew: dict[tuple[str, str], int] = defaultdict(int)
+        drew: dict[_Place, int] = defaultdict(int)
         with contextlib.suppress(BlockingIOError):
             for line in os.read(self._pipe[0], _READ_BYTES).splitlines():
-                file, name = json.loads(line)
-                drew[file, name] += 1
-        for (file, name), count in drew.items():
+                file, name, at = json.loads(line)
+                drew[file, name, at] += 1
+        for (file, name, at), count in drew.items():
             if count > 1:
-                site = Site(shorten(file, self._audit.start), _line_of(file, name))
-                self._audit.add(
-                    f"copied-generator:{name}@{site}",
-                    "may_change_bits",
-                    f"{site}: the generator {name} was copied into {count} worker processes, which all drew the same "
-                    "numbers from it. Make one in each worker, from torch.initial_seed() (worker_init_fn), or one "
-                    "for each sample from the seed and its index",
-                    site,
-                )
+                site = Site(shorten(file, self._audit.start), _line_of(file, name) if at is None else at)
+                kind, text = _told(name, count, shared=at is not None)
+                self._audit.add(f"{kind}:{name}@{site}", "may_change_bits", f"{site}: {text}", site)
 
     def stop(self) -> None:
         if self._pipe is not None:
@@ -94,15 +102,88 @@ class CopiedGenerators:
             self._pipe = None
 
 
-def _held() -> dict[tuple[str, str], Any]:
+def _told(name: str, count: int, *, shared: bool) -> tuple[str, str]:
+    """The kind of the finding, and its text."""
+    if not shared:
+        return "copied-generator", (
+            f"the generator {name} was copied into {count} worker processes, which all drew the same numbers from it. "
+            "Make one in each worker, from torch.initial_seed() (worker_init_fn), or one for each sample from the "
+            "seed and its index"
+        )
+    mend = "Make a generator for each task, from the config's seed and the task's number"
+    if name == "random":
+        return "drawn-in-pool", (
+            f"{count} workers of a pool drew from `random`, and the clock decides which worker gets which task. {mend}"
+        )
+    return "copied-generator", (
+        f"the global generator of {name} was copied into {count} forked processes, which all drew the same numbers "
+        f"from it. {mend}"
+    )
+
+
+class _Child:
+    """In a child: tells once of each generator that was drawn from."""
+
+    def __init__(self, pipe: int, before: dict[_Place, _Position], shared: dict[_Place, Any]) -> None:
+        self._pipe = pipe
+        self._before = before
+        self._shared = shared
+
+    def tell(self) -> None:
+        for place, generator in {**_held(), **self._shared}.items():
+            if place not in self._before:
+                continue
+            now = _position(generator)
+            if now == self._before[place]:
+                continue
+            if self._before.pop(place).is_before(now):
+                message = json.dumps(place).encode() + b"\n"
+                if len(message) <= _LONGEST:
+                    with contextlib.suppress(OSError):  # nobody reads any more
+                        os.write(self._pipe, message)
+
+    def tell_at_each_result(self, results: Any) -> None:
+        put = results.put
+
+        def told_before(result: Any) -> None:
+            self.tell()
+            put(result)
+
+        results.put = told_before
+
+
+def _target(process: Any) -> tuple[str, str] | None:
+    target = getattr(process, "_target", None)
+    return None if target is None else (target.__module__, getattr(target, "__qualname__", ""))
+
+
+def _shared(process: Any) -> dict[_Place, Any]:
+    """The generators that the libraries share out, where the child has them as they were, at the line that made it."""
+    target = _target(process)
+    frame = next((f for f in callers(sys._getframe()) if is_users(f.f_code.co_filename)), None)
+    if frame is None or target == _SEEDS_ITSELF:
+        return {}
+    found: dict[str, Any] = {}
+    if target in _POOLS:
+        found["random"] = random._inst
+    if is_imported("numpy.random"):
+        numpy_random: Any = sys.modules["numpy.random"]
+        found["numpy.random"] = numpy_random.mtrand._rand
+    if is_imported("torch"):
+        torch: Any = sys.modules["torch"]
+        found["torch"] = torch.default_generator
+    return {(frame.f_code.co_filename, name, frame.f_lineno): item for name, item in found.items()}
+
+
+def _held() -> dict[_Place, Any]:
     """The generators at the top of the user's modules, and in what this process was given (a dataset)."""
-    found: dict[tuple[str, str], Any] = {}
+    found: dict[_Place, Any] = {}
     modules = users_modules()
     kinds, shared = _kinds()
     for filename, module in modules:
         for name, value in list(vars(module).items()):
             if isinstance(value, kinds) and id(value) not in shared:
-                found[filename, name] = value
+                found[filename, name, None] = value
     files = {module.__name__: filename for filename, module in modules}
     process: Any = sys.modules["multiprocessing.process"].current_process()
     to_do = [(item, _DEEPEST) for item in getattr(process, "_args", ())]
@@ -111,7 +192,7 @@ def _held() -> dict[tuple[str, str], Any]:
         for name, value in list(getattr(holder, "__dict__", {}).items()):
             if isinstance(value, kinds):
                 if file is not None and id(value) not in shared:
-                    found[file, name] = value
+                    found[file, name, None] = value
             elif depth and hasattr(value, "__dict__") and len(to_do) < _MOST_OBJECTS:
                 to_do.append((value, depth - 1))
     return {
@@ -176,15 +257,6 @@ def _position(generator: Any) -> _Position:
     which = inner.get("inc", inner.get("key"))  # of PCG64; of Philox
     # SFC64 has nothing that stays: where it stands is taken for the stream, and so no draw is told.
     return _Position(repr(inner if which is None else which), repr(bits.state))
-
-
-def _tell(pipe: int, before: dict[tuple[str, str], _Position]) -> None:
-    for place, generator in _held().items():
-        if place in before and before[place].is_before(_position(generator)):
-            message = json.dumps(place).encode() + b"\n"
-            if len(message) <= _LONGEST:
-                with contextlib.suppress(OSError):  # nobody reads any more
-                    os.write(pipe, message)
 
 
 def _line_of(file: str, name: str) -> int:

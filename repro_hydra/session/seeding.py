@@ -13,6 +13,7 @@ from repro_hydra.seed import (
     read_back,
     seed_libraries,
 )
+from repro_hydra.seed.forked import seeded_in_forks
 from repro_hydra.seed.streams import streams_of
 from repro_hydra.session.findings import Misuse
 from repro_hydra.session.ledger import Ledger, plain
@@ -72,6 +73,7 @@ class JobSeeds:
         if chosen is None:
             return set()
         stack.enter_context(streams_of(chosen.seed, self._ledger.run.rank))
+        stack.enter_context(seeded_in_forks(chosen.python))
 
         def read(library: str) -> None:
             answers = read_back(chosen)

@@ -166,6 +166,27 @@ CASES += [
     ),
 ]
 
+# Both workers draw: each takes one task, and waits there for the other.
+POOL = (
+    "import multiprocessing as mp\nimport random\nfrom concurrent.futures import ProcessPoolExecutor\n"
+    "import numpy as np\nFORK = mp.get_context('fork')\nBOTH = FORK.Barrier(2)\n"
+    "def numpy(i):\n    BOTH.wait(60)\n    return np.random.rand()\n"
+    "def python(i):\n    BOTH.wait(60)\n    return random.random()\n"
+    "def own(i):\n    BOTH.wait(60)\n    np.random.seed([3, i])\n    random.seed(i)\n"
+    "    return np.random.rand() + random.random() + np.random.default_rng([3, i]).random()\n"
+)
+CASES += [
+    case(
+        f"{pool}-{what}",
+        kind,
+        f"with {made} as pool:  # <-\n    return list(pool.map({what}, range(2)))" if kind and pool == "pool"
+        else f"with {made} as pool:\n    return list(pool.map({what}, range(2))){'  # <-' if kind else ''}",
+        POOL,
+    )
+    for pool, made in (("pool", "FORK.Pool(2)"), ("executor", "ProcessPoolExecutor(2, mp_context=FORK)"))
+    for what, kind in (("numpy", "copied-generator"), ("python", "drawn-in-pool"), ("own", None))
+]  # fmt: skip
+
 TORCH = "import torch\n"
 TORCH_CASES = [
     case("torch-generator", UNSEEDED, "return torch.Generator()  # <-", TORCH),
