@@ -45,6 +45,13 @@ class Asked:
     echo: Callable[[str], None] = field(default=lambda _line: None)
 
 
+_NOTHING_COMPARED = PlacedCause(
+    area="metrics",
+    detail="there was nothing to compare: no metric, no file and nothing printed. Return a metric from the task, or "
+    "write a file",
+)
+
+
 def check(asked: Asked) -> Check:
     """Run the command `asked.runs` times under conditions that must not matter.
 
@@ -110,13 +117,7 @@ def _check(asked: Asked, scratch: Path) -> Check:
         run=run, most=asked.extra_runs, cwd=asked.cwd, ignore=asked.ignore, skipped=list(not_varied)
     )
     if compared.total == 0 and equal:
-        causes = [
-            PlacedCause(
-                area="metrics",
-                detail="there was nothing to compare: no metric, no file and nothing printed. Return a metric from "
-                "the task, or write a file",
-            )
-        ]
+        causes = [_NOTHING_COMPARED]
     elif not equal:
         causes = search.find(outcomes, changed)
     reproducible = equal and compared.total > 0

@@ -37,13 +37,7 @@ def run(
     """The command."""
     check_confidence(options.confidence)
     _check_extra()
-    if output.is_dir():
-        raise UserError(
-            f"-o {output}: expected the name of a file, found a folder. Run with: -o {output}/report.html"
-        )
-    for folder in (output.parent, *([figures] if figures is not None else [])):
-        if folder.exists() and not folder.is_dir():
-            raise UserError(f"{folder}: expected a folder, found a file")
+    _check_places(output, figures)
     ranges = _ranges(task_ranges)
     if ranges and task is None:
         raise UserError("--task-range: expected a --task that tells the tasks apart, found none")
@@ -96,6 +90,16 @@ def run(
         print(f"{shorten_home(str(output.absolute()))}: {len(content.runs)} runs, {len(page):,} bytes{drawn}")
     if content.aggregate.is_empty:
         raise UserError(f"{why_empty(content.aggregate, dirs)}\nThe page says so too.", NO)
+
+
+def _check_places(output: Path, figures: Path | None) -> None:
+    if output.is_dir():
+        raise UserError(
+            f"-o {output}: expected the name of a file, found a folder. Run with: -o {output}/report.html"
+        )
+    for folder in (output.parent, *([figures] if figures is not None else [])):
+        if folder.exists() and not folder.is_dir():
+            raise UserError(f"{folder}: expected a folder, found a file")
 
 
 def _ranges(texts: Sequence[str]) -> dict[str, tuple[float, float]]:

@@ -53,7 +53,6 @@ def write_metadata(
     described : mapping
         Path to description, of the files that are not a run's own.
     """
-    from rocrate.model.contextentity import ContextEntity
     from rocrate.model.softwareapplication import SoftwareApplication
     from rocrate.rocrate import ROCrate
 
@@ -64,22 +63,39 @@ def write_metadata(
         "repro-hydra reproduce THIS"
     )
     crate.license = "Not stated by the export; the code's own license holds."
-    language = crate.add(
-        ContextEntity(
-            crate,
-            "https://www.python.org/",
-            properties={
-                "@type": "ComputerLanguage",
-                "name": "Python",
-                "url": {"@id": "https://www.python.org/"},
-            },
-        )
-    )
     tool = crate.add(
         SoftwareApplication(
             crate, "#repro-hydra", properties={"name": "repro-hydra", "version": record.repro_hydra}
         )
     )
+    files = _files(crate, folder, workflow, described)
+    program = _program(crate, folder, workflow)
+    crate.root_dataset["mainEntity"] = program
+    crate.root_dataset["conformsTo"] = [
+        _entity(crate, url, type="CreativeWork", name=name, version=url.rpartition("/")[2])
+        for url, name in _PROFILES.items()
+    ]
+    people: dict[str, Any] = {}
+    actions = []
+    for original, run in zip(originals, record.runs, strict=True):
+        who = original.run.user or "unknown"
+        if who not in people:
+            people[who] = _entity(crate, f"#person-{len(people)}", type="Person", name=who)
+        actions.append(_action(crate, original, run.dir, files, program, people[who]))
+    crate.root_dataset["mentions"] = actions
+    crate.root_dataset["sdPublisher"] = tool
+    crate.metadata.write(folder)
+
+
+def _entity(crate: Any, id_: str, *, type: str, **properties: Any) -> Any:
+    """Something that is no file, put into the crate."""
+    from rocrate.model.contextentity import ContextEntity
+
+    return crate.add(ContextEntity(crate, id_, properties={"@type": type, **properties}))
+
+
+def _files(crate: Any, folder: Path, workflow: str, described: Mapping[str, str]) -> dict[str, Any]:
+    """Each file of the export but the program, by its name."""
     files: dict[str, Any] = {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
@@ -91,6 +107,11 @@ def write_metadata(
         if name in described:
             properties["description"] = described[name]
         files[name] = crate.add_file(path, dest_path=name, properties=properties)
+    return files
+
+
+def _program(crate: Any, folder: Path, workflow: str) -> Any:
+    """The program that was run, and its language."""
     program = crate.add_file(
         folder / workflow,
         dest_path=workflow,
@@ -100,31 +121,11 @@ def write_metadata(
             "description": "The program that was run; with all that it imports in the bundle of its code.",
         },
     )
-    program["programmingLanguage"] = language
-    crate.root_dataset["mainEntity"] = program
-    profiles = [
-        crate.add(
-            ContextEntity(
-                crate,
-                url,
-                properties={"@type": "CreativeWork", "name": name, "version": url.rpartition("/")[2]},
-            )
-        )
-        for url, name in _PROFILES.items()
-    ]
-    crate.root_dataset["conformsTo"] = profiles
-    people: dict[str, Any] = {}
-    actions = []
-    for original, run in zip(originals, record.runs, strict=True):
-        who = original.run.user or "unknown"
-        if who not in people:
-            people[who] = crate.add(
-                ContextEntity(crate, f"#person-{len(people)}", properties={"@type": "Person", "name": who})
-            )
-        actions.append(_action(crate, original, run.dir, files, program, people[who]))
-    crate.root_dataset["mentions"] = actions
-    crate.root_dataset["sdPublisher"] = tool
-    crate.metadata.write(folder)
+    python = "https://www.python.org/"
+    program["programmingLanguage"] = _entity(
+        crate, python, type="ComputerLanguage", name="Python", url={"@id": python}
+    )
+    return program
 
 
 def _action(
