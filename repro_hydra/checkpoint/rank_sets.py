@@ -156,7 +156,7 @@ def refuse_other_world(directory: Path, name: str | None, world: int) -> None:
 
 
 class RankShelf:
-    """Where one rank puts its parts; rank 0 lets go of old sets.
+    """Where one rank puts its parts; whoever makes a set whole lets go of old ones.
 
     Parameters
     ----------
@@ -209,7 +209,9 @@ class RankShelf:
         self._current.folder.mkdir(parents=True, exist_ok=True)
         path = self._current.part(self.rank, self._world)
         write_checkpoint(path, msgspec.structs.replace(header, parts=parts), payload)
-        self.prune()
+        # Whoever comes last makes the set whole; where a part can't be written, rank 0 goes on making room.
+        if self.rank == 0 or not self.missing():
+            self._prune()
         return path
 
     def missing(self) -> list[int]:
@@ -225,10 +227,8 @@ class RankShelf:
             if one.number > kept.number:
                 _drop(one)
 
-    def prune(self) -> None:
+    def _prune(self) -> None:
         """Let go of the sets before those that stay; a set that is not whole yet counts for none."""
-        if self.rank:
-            return
         sets = sets_in(self.directory, self._name)
         whole = [one for one in sets if one.world() == self._world and not one.missing()]
         for one in sets:
@@ -256,8 +256,8 @@ def _drop(one: RankSet) -> None:
 
 
 def _take_away(folder: Path) -> None:
-    with contextlib.suppress(OSError):  # it costs room and nothing else, and is tried again
-        shutil.rmtree(folder)
+    # What is left costs room and nothing else, and is tried again. Two ranks may be at it at once.
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _place(header: Header) -> dict[str, Any]:

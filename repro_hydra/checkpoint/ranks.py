@@ -64,7 +64,6 @@ class Together:
                     "before it counts"
                 )
             self._pause(0.02)
-        self._shelf.prune()
         return None
 
 
