@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from repro_hydra.code.git import Git, GitError, GitUnavailableError
+from repro_hydra.crate.packed import NotUnpacked, forms_of
 from repro_hydra.record.schema import JSON
 from repro_hydra.reproduce.original import Original
 
@@ -72,9 +73,15 @@ class Identity:
         return value
 
     def stands_in(self, data: bytes) -> list[str]:
-        """What kinds of them `data` holds, whatever its form is."""
-        text = data.decode("utf-8", "replace")
-        return list(dict.fromkeys(kind for kind, pattern, _ in self._patterns() if pattern.search(text)))
+        """What kinds of them `data` holds, whatever its form is; what cannot be looked into counts as one."""
+        found: dict[str, None] = {}
+        try:
+            for form in forms_of(data):
+                text = form.decode("utf-8", "replace")
+                found |= dict.fromkeys(kind for kind, pattern, _ in self._patterns() if pattern.search(text))
+        except NotUnpacked as reason:
+            found[f"contents that cannot be looked into: {reason}"] = None
+        return list(found)
 
     def lines_of(self, data: bytes) -> list[tuple[int, str]]:
         """Line and kind of each mention."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import stat
@@ -14,6 +15,7 @@ from typing import Any
 import msgspec
 
 from repro_hydra.crate.identity import Identity
+from repro_hydra.crate.packed import NotUnpacked, forms_of
 from repro_hydra.record.export import ExportedRun
 from repro_hydra.record.manifest import digest_file, read_manifest, write_manifest
 from repro_hydra.record.paths import RECORD_DIR, RunPaths
@@ -118,6 +120,19 @@ def copy_shared(
         plan.write_bytes(encode(raw))
 
 
+def _secrets_in(data: bytes, source: Path) -> list[str]:
+    """The first secret in a file, or in what is packed in it."""
+    with contextlib.suppress(
+        NotUnpacked
+    ):  # of an archive that nobody could open here nothing more can be said
+        for form in forms_of(data):
+            found = find_secret(form)
+            if found is not None:
+                where = f"{source}:{found[1]}" if form is data else f"{source}: in what is packed in it"
+                return [f"{where}: looks like {found[0]}"]
+    return []
+
+
 def _files(run_dir: Path) -> Iterator[str]:
     """All files below, relative, in order; not those of other runs."""
     for folder, folders, names in os.walk(run_dir):
@@ -164,9 +179,7 @@ def _copy_file(
             new = identity.text(text).encode()
     if identity is not None and not relative.endswith(_CODE) and (named := identity.stands_in(new)):
         return f"--anonymous: it holds the {', '.join(named)}, and is no text that could be changed"
-    found = find_secret(new)
-    if found is not None:
-        into.secrets.append(f"{source}:{found[1]}: looks like {found[0]}")
+    into.secrets += _secrets_in(new, source)
     destination.write_bytes(new)
     return new != data
 

@@ -38,6 +38,9 @@ def notes_of_group(group: Group, collected: Collected) -> list[str]:
 def notes_of_runs(runs: Sequence[RunFacts]) -> list[str]:
     """Notes on the runs whose values stand in one row."""
     notes = []
+    alone = only_seed(runs)
+    if alone is not None:
+        notes.append(f"neither stable nor unstable: all {len(runs)} runs have the seed {alone}")
     repeated = [seed for seed, count in Counter(_name(run.seed) for run in runs).items() if count > 1]
     if repeated:
         notes.append(
@@ -54,6 +57,12 @@ def notes_of_runs(runs: Sequence[RunFacts]) -> list[str]:
     ignored = equal_weights(Repeat(run.dir, run.seed, run.result) for run in runs)
     notes += [told(equal) for equal in ignored]
     return [*notes, *differences_of_runs(runs), *_unknown_of_runs(runs)]
+
+
+def only_seed(runs: Sequence[RunFacts]) -> JSON:
+    """The one seed that several runs share; None where there are others, where it is unknown, and for a single run."""
+    seeds = {_name(run.seed) for run in runs}
+    return runs[0].seed if len(runs) > 1 and len(seeds) == 1 else None
 
 
 def _notes_of_ranks(runs: Sequence[RunFacts]) -> list[str]:

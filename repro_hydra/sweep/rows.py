@@ -10,7 +10,7 @@ from repro_hydra.record.values import from_json_number, to_json
 from repro_hydra.sweep.configuration import Leaves
 from repro_hydra.sweep.document import AggregateRow
 from repro_hydra.sweep.facts import RunFacts
-from repro_hydra.sweep.notes import notes_of_runs
+from repro_hydra.sweep.notes import notes_of_runs, only_seed
 
 if TYPE_CHECKING:
     from repro_hydra.stats.intervals import Interval
@@ -85,6 +85,7 @@ class RowMaker:
             tolerance=self.tolerance,
         )
         runs = [run for run, _ in having]
+        alone = only_seed(runs)  # however alike its runs are, of other seeds they tell nothing
         one_more = prediction_interval(values, confidence=self.confidence)
         bootstrapped, notes_of_bootstrap = self._bootstrapped(values)
         besides, notes_besides = self._besides(values, summary.notes, one_more)
@@ -102,8 +103,8 @@ class RowMaker:
             confidence=self.confidence,
             coefficient_of_variation=summary.coefficient_of_variation,
             coefficient_of_variation_corrected=summary.coefficient_of_variation_corrected,
-            stable=summary.stable,
-            within_tolerance=summary.within_tolerance,
+            stable=summary.stable if alone is None else None,
+            within_tolerance=summary.within_tolerance if alone is None else None,
             min=summary.min,
             median=summary.median,
             max=summary.max,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import shutil
@@ -23,6 +24,7 @@ pytestmark = pytest.mark.long
 USER = "adalovelace"
 SCRIPT = """\
 import os
+import gzip
 from pathlib import Path
 
 import hydra
@@ -37,6 +39,9 @@ def main(cfg):
     out = Path(HydraConfig.get().runtime.output_dir)
     (out / "where.txt").write_text(f"{cfg.who} ran in a folder\\n")
     (out / "binary.bin").write_bytes(b"\\0\\1" + str(cfg.who).encode())
+    (out / "packed.gz").write_bytes(gzip.compress(f"by {cfg.who}".encode(), mtime=0))
+    np.savez_compressed(out / "packed.npz", who=np.array([str(cfg.who)]))
+    (out / "wide.txt").write_text(f"{cfg.who} ran", encoding="utf-16")
     weights = np.random.rand(4) * data.sum() * cfg.lr
     np.savez(out / "weights.npz", weights=weights)
     repro_hydra.fingerprint("weights", weights)
@@ -139,8 +144,8 @@ def test_a_file_and_the_data_are_enough(crate: Path, elsewhere: Elsewhere) -> No
     assert (ended.code, document["verdict"]) == (0, "BITWISE"), ended.text
     assert document["run"] == str(crate)
     assert document["compared"]["metrics"] == 1
-    assert document["compared"]["files"] == 3
-    assert document["compared"]["tensors"] == 1
+    assert document["compared"]["files"] == 6
+    assert document["compared"]["tensors"] == 2
     assert document["missing"] == []
     assert Path(document["reproduction"]).is_relative_to(elsewhere.top / "reproductions")
 
@@ -224,7 +229,9 @@ def test_nobody_is_named(lab: Laboratory, anonymous: Path, tmp_path: Path) -> No
     assert record["anonymous"] is True
     assert record["still_there"] == []
     assert {text.split(" (")[0] for text in record["removed"]} >= {"user", "project path", "remote"}
-    assert all("binary.bin" in run["left_out"] for run in record["runs"])
+    for run in record["runs"]:
+        assert {"binary.bin", "packed.gz", "packed.npz", "wide.txt"} <= run["left_out"].keys()
+        assert "weights.npz" not in run["left_out"]
     for run in record["runs"]:
         record = json.loads((anonymous / run["dir"] / ".repro/run.json").read_text())
         assert (record["user"], record["host"]) == ("anonymous", "anonymous")
@@ -313,13 +320,16 @@ def test_it_is_a_workflow_run_crate(anonymous: Path, tmp_path: Path) -> None:
 def test_a_secret_stops_it(lab: Laboratory, single: Path, tmp_path: Path) -> None:
     """Whatever came into the run's folder since: nothing is written, and the file is named with its line."""
     run = shutil.copytree(single, tmp_path / "run")
-    (run / "debug.txt").write_text("one\ntoken ghp_" + "a1B2" * 9 + "\n")
+    secret = "one\ntoken ghp_" + "a1B2" * 9 + "\n"
+    (run / "debug.txt").write_text(secret)
+    (run / "debug.log.gz").write_bytes(gzip.compress(secret.encode()))
     target = tmp_path / "out"
     ended = lab.repro("export", str(run), "-o", str(target)).refused(1, "debug.txt:2", "GitHub", "--exclude")
+    assert "debug.log.gz: in what is packed in it" in ended.text
     assert "a1B2" not in ended.text
     assert not target.exists()
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
-    lab.repro("export", str(run), "-o", str(target), "--exclude", "debug.txt").ok()
+    lab.repro("export", str(run), "-o", str(target), "--exclude", "debug.*").ok()
     assert not (target / "run/debug.txt").exists()
 
 

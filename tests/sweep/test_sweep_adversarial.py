@@ -156,10 +156,23 @@ def test_what_is_no_repeat(tmp_path: Path) -> None:
     (row,) = aggregate([tmp_path]).rows
     notes = " | ".join(row.notes)
     assert "seeds that were run more than once: 0" in notes
+    assert "neither stable nor unstable" not in notes
     assert "1 of 3 runs not upheld: seed 1" in notes
     assert "the runs differ in code (1111111111, 2222222222)" in notes
     assert "differ in code" in command(str(tmp_path), "--strict", code=1)
     assert json.loads(command(str(tmp_path), "--upheld", "--json"))["rows"][0]["n"] == 2
+
+
+def test_one_seed_alone_is_not_stable(tmp_path: Path) -> None:
+    """Five runs of one seed agree because they are one run, five times; of a seed that is unknown nobody can say so."""
+    for number in range(5):
+        make_run(tmp_path / "a" / str(number), seed=1, result={"x": 1.0})
+        make_run(tmp_path / "b" / str(number), seed=None, result={"x": 1.0})
+    (row,) = aggregate([tmp_path / "a"]).rows
+    assert (row.n, row.stable, row.within_tolerance) == (5, None, None)
+    assert "neither stable nor unstable: all 5 runs have the seed 1" in row.notes
+    (row,) = aggregate([tmp_path / "b"]).rows
+    assert row.stable is True
 
 
 def test_a_reproduction_is_no_further_repeat(tmp_path: Path) -> None:
