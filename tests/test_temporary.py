@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from repro_hydra.prune import leftovers
 from repro_hydra.prune.leftovers import SCRATCH_AGE_S, scratch_left
-from repro_hydra.temporary import TemporaryFolder, is_held
+from repro_hydra.temporary import PREFIX, TemporaryFolder, is_held
 
 LIMIT_S = 60
 HOLDING = """
@@ -78,6 +79,25 @@ def test_prune_takes_no_folder_of_a_living_process(
     process.kill()
     process.communicate(timeout=LIMIT_S)
     assert scratch_left(later, place) == sorted(folders)
+
+
+def test_a_folder_that_goes_while_prune_looks_is_nobodys_error(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each command has scratch folders, and they come and go while another one looks for what was left."""
+    going, staying = place / f"{PREFIX}code-a", place / f"{PREFIX}code-b"
+    for folder in (going, staying):
+        folder.mkdir()
+    looked = leftovers._touched
+
+    def too_late(path: Path) -> float:
+        if path == going:
+            going.rmdir()
+        return looked(path)
+
+    monkeypatch.setattr(leftovers, "_touched", too_late)
+    later = staying.stat().st_mtime + 2 * SCRATCH_AGE_S
+    assert scratch_left(later, place) == [staying]
 
 
 def test_without_locks_nobody_takes_it_away(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:

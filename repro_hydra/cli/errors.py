@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from repro_hydra.record.find import UnresolvedReference
 from repro_hydra.record.store import RecordError
@@ -25,7 +26,10 @@ class UserError(Exception):
 def told_plainly(command: str) -> Iterator[None]:
     """Turn what a user can bring about into a message and an exit."""
     try:
-        yield
+        try:
+            yield
+        finally:
+            sys.stdout.flush()  # what it cannot take (a full disk) is told here, not while the interpreter ends
     except UserError as error:
         _leave(command, str(error), error.status)
     except UnresolvedReference as error:
@@ -36,6 +40,18 @@ def told_plainly(command: str) -> Iterator[None]:
         # The reader (head, less) has seen enough.
         sys.stderr.close()
         raise SystemExit(0) from None
+    except OSError as error:
+        _let_go_of_stdout()
+        where = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
+        _leave(command, f"{where}{error.strerror or error}", NO)
+
+
+def _let_go_of_stdout() -> None:
+    """What is still to be written would fail once more when the interpreter ends, and be its exit status."""
+    with suppress(OSError, ValueError):  # a stream that is no file
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 def _leave(command: str, message: str, status: int) -> None:

@@ -80,8 +80,11 @@ def scratch_left(now: float, folder: Path | None = None) -> list[Path]:
         mine = user is None or state.st_uid == user
         if not path.is_dir() or path.is_symlink() or not mine or is_held(path):
             continue
-        if now - _touched(path) > SCRATCH_AGE_S:
-            old.append(path)
+        try:
+            if now - _touched(path) > SCRATCH_AGE_S:
+                old.append(path)
+        except FileNotFoundError:
+            continue  # somebody works in it, or removes it, at this moment
     busy = _working_directories() if old else set()
     return [path for path in old if not any(path == one or path in one.parents for one in busy)]
 

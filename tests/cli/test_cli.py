@@ -388,6 +388,19 @@ class TestProcesses:
             done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60)
             assert done.stderr == ""
 
+    @pytest.mark.skipif(
+        not Path("/dev/full").exists(), reason="a disk that is full, where the system has one"
+    )
+    def test_a_full_disk_and_no_output_at_all_are_no_traceback(self, tmp_path: Path) -> None:
+        """``> FILE`` on a full disk is the answer no and a message; ``>&-`` costs nothing but the output."""
+        run = make_run(tmp_path / "o" / "a", result={"x": 1.0})
+        for where, status, said in (("> /dev/full", 1, "No space left on device"), (">&-", 0, "")):
+            for what in (f"list '{tmp_path / 'o'}'", f"show '{run}' --json"):
+                command = f"'{sys.executable}' -m repro_hydra {what} {where}"
+                done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60)
+                assert (done.returncode, done.stderr.count("\n")) == (status, 1 if said else 0)
+                assert done.stderr.endswith(f"{said}\n" if said else "")
+
     def test_paths_that_are_no_utf8_and_a_terminal_that_is_ascii(self, tmp_path: Path) -> None:
         odd = os.fsdecode(b"caf\xe9")
         make_run(tmp_path / "o" / odd, result={"größe": 1.0})
