@@ -24,6 +24,7 @@ with contextlib.suppress(ImportError):  # Windows: there `repro-hydra prune` tak
 PREFIX = "repro-hydra-"
 _HOLDER = ".held"
 _NOT_YET = ".held.part"
+_GOING = ".going"
 
 
 class TemporaryFolder:
@@ -61,8 +62,8 @@ class TemporaryFolder:
 
     def remove(self) -> None:
         """Take it away, with what is in it."""
+        _take_away(self.path)
         self._let_go()
-        shutil.rmtree(self.path, ignore_errors=True)
 
     def keep(self) -> None:
         """Leave it to the user: nobody takes it away any more, but `repro-hydra prune` when it is old."""
@@ -121,4 +122,18 @@ def clear_left(place: Path, prefix: str) -> None:
             folder = place / name
             with contextlib.suppress(OSError):  # another process was faster
                 if folder.lstat().st_uid == user and not folder.is_symlink() and is_held(folder) is False:
-                    shutil.rmtree(folder, ignore_errors=True)
+                    # By another name: what the killed process had started (git) may still write there, by its path.
+                    _take_away(folder if name.endswith(_GOING) else folder.rename(f"{folder}{_GOING}"))
+
+
+def _take_away(folder: Path) -> None:
+    """What tells whose it was goes last, so that the next one goes on where this is cut short."""
+    with contextlib.suppress(OSError):  # what cannot be taken away is tried again
+        for entry in list(os.scandir(folder)):
+            if entry.is_dir(follow_symlinks=False):
+                shutil.rmtree(entry.path, ignore_errors=True)
+            elif entry.name != _HOLDER:
+                Path(entry.path).unlink(missing_ok=True)
+        if os.listdir(folder) in ([], [_HOLDER]):  # noqa: PTH208 (names alone)
+            (folder / _HOLDER).unlink(missing_ok=True)
+            folder.rmdir()

@@ -69,6 +69,31 @@ def test_what_a_killed_process_left_goes_with_the_next_of_its_kind(
     assert sorted(place.iterdir()) == sorted([two, kept])
 
 
+def test_what_was_left_half_taken_away_goes_too(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever takes it away may be killed at that: then it is still known that it is nobody's."""
+    process = subprocess.run(
+        [sys.executable, "-c", HOLDING.replace("time.sleep(600)", "import os; os._exit(9)"), "one"],
+        env={"TMPDIR": str(place)},
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=LIMIT_S,
+    )
+    left = Path(process.stdout.splitlines()[0])
+    (left / "file").touch()
+
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("shutil.rmtree", killed)
+        with pytest.raises(KeyboardInterrupt):
+            TemporaryFolder("one")
+    (half,) = place.iterdir()
+    assert (half.name, is_held(half)) == (f"{left.name}.going", False)
+    TemporaryFolder("one").remove()
+    assert list(place.iterdir()) == []
+
+
 def test_prune_takes_no_folder_of_a_living_process(
     place: Path, other: tuple[subprocess.Popen[str], list[Path]]
 ) -> None:
