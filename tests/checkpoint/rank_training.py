@@ -128,6 +128,7 @@ class Ranks:
             [
                 *("repro-hydra", "run", "--", "torchrun"),
                 "--standalone",
+                f"--log-dir={self.top.parent / 'torchrun'}",  # else each leaves a folder in the temporary directory
                 f"--nproc-per-node={world}",
                 "train.py",
                 "+repro=strict",
