@@ -13,8 +13,11 @@ from repro_hydra.checkpoint.boundary import Verdict
 from repro_hydra.checkpoint.position import Position, Schedule
 from repro_hydra.checkpoint.rank_sets import RankShelf
 
-PARTS_S = 60.0
-"""How long a rank that is about to end waits for the others' parts: whoever ends first may take the others with it."""
+PARTS_S = 20.0
+"""How long a rank that is about to end waits for the others' parts: whoever ends first may take the others with it.
+
+Not longer: torchrun, and Slurm (KillWait), kill what has not ended 30 s after it was told to; no record then says how.
+"""
 
 
 class Together:

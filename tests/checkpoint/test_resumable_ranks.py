@@ -35,7 +35,7 @@ def ranks(tmp_path_factory: pytest.TempPathFactory) -> Ranks:
 
 def test_a_run_of_two_ranks_that_was_struck_ends_with_the_same_bits(ranks: Ranks) -> None:
     """TERM to one rank, TERM to torchrun, and KILL to one rank: weights, optimizer, generators, metrics and result."""
-    said = ranks.struck("struck", ["SIGTERM@2@1", "SIGTERM@7@agent", "SIGKILL@11@1"])
+    said = ranks.struck("struck", ["SIGTERM@2@1", "SIGTERM@7@agent", "SIGKILL@10@1"])
     left = ranks.left("struck")
     left.same_bits(ranks.left("calm"))
     run = left.run
@@ -45,7 +45,8 @@ def test_a_run_of_two_ranks_that_was_struck_ends_with_the_same_bits(ranks: Ranks
     assert 2 < one["step"] < 8 <= agent["step"] < 12
     for attempt, restart in ((said[0], one), (said[1], agent)):
         assert attempt.count(f"SIGTERM: a checkpoint was made at step {restart['step']},") == 2
-    # Who loses the other in a collective has failed, and the record says so; it goes on from the last set.
+    # Who loses the other in a collective has failed, and the record says so; it goes on from the last set. (Not killed
+    # at the last step: no collective comes after it, and the other may see torchrun's TERM before that death.)
     assert killed["status"] == "failed"
     assert killed["reason"] in ("RuntimeError", "DistBackendError", "DistNetworkError")
     assert killed["step"] == agent["step"]
