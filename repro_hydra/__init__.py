@@ -67,6 +67,10 @@ _HOMES = {
 __all__ = [*_HOMES, "__version__"]  # noqa: PLE0604 (all of them are strings)
 
 
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})  # what a notebook completes after the dot
+
+
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

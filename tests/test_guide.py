@@ -60,6 +60,7 @@ def test_every_item_of_the_guide_is_found() -> None:
 def test_a_function_that_it_names_is_there(name: str) -> None:
     assert callable(getattr(repro_hydra, name))
     assert getattr(repro_hydra, name).__doc__
+    assert name in dir(repro_hydra), "a notebook completes it"
 
 
 @pytest.mark.parametrize("words", named(r"`repro-hydra ([\w -]+)`"))

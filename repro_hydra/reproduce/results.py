@@ -52,13 +52,24 @@ def validate_results(
         For each metric the errors, whether the bits are equal and whether it is within; what is missing on either
         side.
 
+    Raises
+    ------
+    ValueError
+        For a tolerance that is negative or no number, and for what is no number, mapping or sequence of numbers: it
+        would not be compared.
+
     Examples
     --------
     >>> validate_results({"loss": 0.5, "accuracy": 0.9}, {"loss": 0.5}).missing
     ['accuracy']
     """
-    one, _ = flatten_result(expected)
-    other, _ = flatten_result(actual)
+    for name, value in (("rtol", rtol), ("atol", atol)):
+        if not value >= 0:
+            raise ValueError(f"{name}: expected a number from 0 up, found {value!r}")
+    one, not_taken = flatten_result(expected)
+    other, not_given = flatten_result(actual)
+    if not_taken or not_given:
+        raise ValueError(f"validate_results: {'; '.join(dict.fromkeys([*not_taken, *not_given]))}")
     tolerance = Tolerance(rtol, atol)
     rows = [row_of(name, one[name], other[name], tolerance) for name in one if name in other]
     missing = [name for name in one if name not in other]

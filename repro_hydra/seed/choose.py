@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from numbers import Integral
 from typing import Any
 
 import msgspec
@@ -45,7 +46,7 @@ def check_seed(value: Any, where: str = "seed") -> int:
         Unless it is an integer from 0 to 2**32 - 1. Zero is a seed like any other.
     """
     expected = f"an integer from 0 to {MAX_SEED}"
-    if isinstance(value, bool) or not isinstance(value, int):
+    if isinstance(value, bool) or not isinstance(value, Integral):  # NumPy's integers are some
         kind = type(value).__name__
         if isinstance(value, Mapping):  # its content is of no help here
             raise SeedError(
@@ -53,9 +54,10 @@ def check_seed(value: Any, where: str = "seed") -> int:
                 "Name the key of the seed itself: hydra.callbacks.repro.seed.key=KEY"
             )
         raise SeedError(f"{where}: expected {expected}, found {value!r} ({kind}). Run with: {where}=0")
-    if not 0 <= value <= MAX_SEED:
-        raise SeedError(f"{where}: expected {expected}, found {value}. Run with: {where}=0")
-    return value
+    seed = int(value)
+    if not 0 <= seed <= MAX_SEED:
+        raise SeedError(f"{where}: expected {expected}, found {seed}. Run with: {where}=0")
+    return seed
 
 
 def choose_seeds(options: SeedConf, configured: Any, *, rank: int = 0) -> ChosenSeeds:

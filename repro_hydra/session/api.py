@@ -36,7 +36,7 @@ def session(
     *,
     mode: str = "standard",
     name: str | None = None,
-    datasets: Mapping[str, str | Path] | Sequence[str | Path] | None = None,
+    datasets: Mapping[str, str | Path] | Sequence[str | Path] | str | Path | None = None,
     run_dir: str | Path | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> Iterator[Session]:
@@ -51,7 +51,7 @@ def session(
         environment: start the script with ``repro-hydra run -- python script.py``.
     name : str, optional
         The run's name in its record.
-    datasets : mapping of name to path, or sequence of paths, optional
+    datasets : mapping of name to path, or sequence of paths, or one path, optional
         The run's inputs, as ``data.datasets`` declares them; a path alone is called by its last part.
     run_dir : path, optional
         The run's directory; by default ``outputs/<date>/<time>``.
@@ -67,6 +67,8 @@ def session(
     ------
     Refused
         In strict, when something blocks; its text names all of it.
+    ValueError
+        For a mode that there is not, and for two paths that would be called the same.
 
     Examples
     --------
@@ -170,12 +172,23 @@ def dataset(path: str | Path, name: str | None = None) -> Path:
     return Path(path).expanduser().absolute() if active is None else active.dataset(path, name)
 
 
-def _named(datasets: Mapping[str, str | Path] | Sequence[str | Path] | None) -> dict[str, str]:
+def _named(
+    datasets: Mapping[str, str | Path] | Sequence[str | Path] | str | Path | None,
+) -> dict[str, str]:
     if datasets is None:
         return {}
-    if not isinstance(datasets, Mapping):
-        datasets = {Path(path).name: path for path in datasets}
-    return {name: os.fspath(path) for name, path in datasets.items()}
+    if isinstance(datasets, Mapping):
+        return {name: os.fspath(path) for name, path in datasets.items()}
+    named: dict[str, str] = {}
+    for path in [datasets] if isinstance(datasets, (str, Path)) else datasets:
+        name = Path(path).name
+        if name in named:
+            raise ValueError(
+                f"datasets: {named[name]!r} and {os.fspath(path)!r} would both be called {name!r}. "
+                "Give each a name: datasets={NAME: PATH, …}"
+            )
+        named[name] = os.fspath(path)
+    return named
 
 
 def _options(mode: str, name: str | None, given: Mapping[str, Any]) -> ReproConf:

@@ -126,13 +126,20 @@ def test_a_root_and_what_is_ignored(reading: Project) -> None:
 
 
 def test_a_plain_script_declares_them_in_its_session(reading: Project) -> None:
+    """By their names, as a list, or as one path; two of one name are refused, not one of them dropped."""
     reading.write(
         "plain.py",
         "import repro_hydra\n"
-        "with repro_hydra.session({'seed': 1}, datasets=['data/digits']) as run:\n"
+        "try:\n"
+        "    with repro_hydra.session({'seed': 1}, datasets=['data/digits', 'old/digits']):\n"
+        "        pass\n"
+        "except ValueError as error:\n"
+        "    print(error)\n"
+        "with repro_hydra.session({'seed': 1}, datasets='data/digits') as run:\n"
         "    repro_hydra.dataset('data/more.txt')\n"
         "print(repro_hydra.dataset('data/more.txt'))\n",
     )
     done = reading.run(program=("plain.py",)).ok()
     assert str(reading.top / "data/more.txt") in done.out
+    assert "'data/digits' and 'old/digits' would both be called 'digits'" in done.out
     assert set(declared(reading.only_run())) == {"digits", "more.txt"}

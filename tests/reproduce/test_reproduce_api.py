@@ -99,3 +99,13 @@ def test_results_are_validated_metric_by_metric() -> None:
     assert not repro_hydra.validate_results({"loss": 0.5}, {"loss": 0.500001}, rtol=1e-9).ok
     assert not repro_hydra.validate_results({"loss": 0.5}, {"loss": math.nan}).ok
     assert repro_hydra.validate_results({}, {"loss": 1.0}).unexpected == ["loss"]
+
+
+def test_what_would_not_be_compared_is_refused() -> None:
+    """A matrix is no metric, and no tolerance is below zero: neither may end in the answer yes."""
+    for expected, actual in (({"m": np.zeros((2, 2))}, {"m": np.ones((2, 2))}), ({"m": 1}, {"m": object()})):
+        with pytest.raises(ValueError, match=r"^validate_results: m: (ndarray|object) is no number"):
+            repro_hydra.validate_results(expected, actual)
+    for tolerance in ({"rtol": -1.0}, {"atol": math.nan}):
+        with pytest.raises(ValueError, match=r"^[ra]tol: expected a number from 0 up"):
+            repro_hydra.validate_results({"loss": 0.5}, {"loss": 0.5}, **tolerance)

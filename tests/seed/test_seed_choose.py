@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -85,3 +86,12 @@ def test_ranks_are_seeded_apart_unless_asked_otherwise() -> None:
 def test_check_seed_returns_the_seed() -> None:
     """Both ends of the range are seeds."""
     assert (check_seed(0), check_seed(MAX_SEED)) == (0, MAX_SEED)
+
+
+def test_numpys_integers_are_seeds() -> None:
+    """Whoever loops over `numpy.arange` has them; what comes back is Python's own, which JSON can hold."""
+    for kind in (np.int64, np.uint32):
+        assert type(check_seed(kind(7))) is int
+        assert choose_seeds(SeedConf(), kind(7)).numpy == 7
+    with pytest.raises(SeedError, match=r"found .*\(bool"):
+        check_seed(np.bool_(True))
