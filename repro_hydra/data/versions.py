@@ -21,6 +21,7 @@ from repro_hydra.record.data import (
     DataVersion,
     DataVersionDocument,
 )
+from repro_hydra.record.redact import redact_text
 from repro_hydra.record.store import write_bytes
 from repro_hydra.record.times import utc_now
 
@@ -51,7 +52,7 @@ def data_add(
     name : str, optional
         What the dataset is called; by default the last part of its path.
     source : str, optional
-        Where it came from: an address, a DOI.
+        Where it came from: an address, a DOI. Credentials in it, or in the description, are not registered.
     ignore : sequence of str
         What is no part of it (`ignore.compile_ignore`); kept with the version.
     executable : bool
@@ -91,8 +92,9 @@ def data_add(
         path=relative,
         size_bytes=found.snapshot.size_bytes,
         files=found.snapshot.files,
-        descriptions=[description] if description else [],
-        source=source,
+        # The registry is committed and pushed: a password in an address is not.
+        descriptions=[redact_text(description)] if description else [],
+        source=None if source is None else redact_text(source),
         created_at=moment,
         updated_at=moment,
         ignore=list(ignore),

@@ -322,3 +322,20 @@ def test_a_line_reads_back_equal(project: Path, data: Path, cache: StatCache) ->
     )
     assert data_list(project=project) == [version]
     assert msgspec.json.decode(Registry(project).file.read_bytes())["descriptions"] == [text]
+
+
+def test_credentials_are_not_registered(project: Path, data: Path, cache: StatCache) -> None:
+    """The registry is committed with the project, so what is secret in an address stays out of it."""
+    version = data_add(
+        data,
+        description="from https://me:hunter2@example.org/set, a mirror",
+        source="https://example.org/set?X-Amz-Signature=c0ffee&part=2",
+        project=project,
+        cache=cache,
+    )
+    written = Registry(project).file.read_text()
+    assert "hunter2" not in written
+    assert "c0ffee" not in written
+    assert version.source is not None
+    assert version.source.startswith("https://example.org/set?")
+    assert version.source.endswith("&part=2")
