@@ -56,7 +56,7 @@ class Recorder:
         self.read_again: dict[str, Stamp] = {}
         """What had changed, by another hand, when it was opened another time."""
         self.changed_before: set[str] = set()
-        """What had changed when the job began, and was opened before: `settle_start`."""
+        """What had changed when the code was captured, and was opened before: `settle_start`."""
         self.appended: set[str] = set()
         """Opened to append and to read, with something in them; whether that was read can't be told."""
         self.found_as: dict[str, int] = {}
@@ -194,7 +194,7 @@ class Recorder:
                 self._first_read(name, asked_by_us=True)
 
     def settle_start(self) -> None:
-        """The job begins, and its code was captured: what was edited since it was opened may be there as either."""
+        """The code was captured: what was edited since it was opened may be there as either."""
         for name, stamp in self.reads.items():
             if stamp is not None and name not in self.written and differs(name, stamp):
                 self.changed_before.add(name)

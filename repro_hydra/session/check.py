@@ -13,6 +13,7 @@ import msgspec
 from repro_hydra.code import CodeState, inspect_code
 from repro_hydra.config import DeterminismConf, Mode, ReproConf
 from repro_hydra.determinism.interpreter import CUBLAS_DETERMINISTIC, NCCL_ALGORITHMS, NCCL_PROTOCOLS
+from repro_hydra.inputs.hook import active
 from repro_hydra.program import NoProgram, Program
 from repro_hydra.record.schema import Finding
 from repro_hydra.session.datasets import DataPlan, look_at_data
@@ -61,6 +62,9 @@ def check_start(
             imported=import_folders(os.environ),
         )
         findings += code.findings
+        recorder = active()
+        if recorder is not None:  # what was imported until now may be older than what was captured
+            recorder.settle_start()
     else:
         findings.append(
             Finding(

@@ -80,7 +80,6 @@ class JobInputs:
         recorder.listen(str(self._folder))
         activate(recorder)
         self._recorder = recorder
-        recorder.settle_start()
         self._native.install(when_imported)
         self._remote.install(when_imported)
 
