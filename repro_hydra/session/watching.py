@@ -14,6 +14,7 @@ from repro_hydra.code.unfrozen import changes_since
 from repro_hydra.config import Mode
 from repro_hydra.determinism import SettingsWatch
 from repro_hydra.determinism.operators import refused_operator
+from repro_hydra.environment.installed_code import altered_code, loaded_from, site_folders
 from repro_hydra.imports import LateImports
 from repro_hydra.record.data import DataRecord
 from repro_hydra.record.schema import JSON, Finding, ProcessInfo, Severity
@@ -115,6 +116,7 @@ class Watching:
         ledger.findings += [] if self._children is None else self._children.findings()
         if self._audit is not None:
             ledger.findings += ledger.keep("audit", self._audit.findings) or []
+            ledger.findings += ledger.keep("environment", _altered_code) or []
         ledger.keep("code", lambda: self._look_at_code("may_change_bits"))
 
     def settings(self) -> JSON:
@@ -157,6 +159,10 @@ class Watching:
             known = {finding.id for finding in self._ledger.findings}
             changed = changes_since(Path(at_start), severity, environ=os.environ)
             self._ledger.findings += [finding for finding in changed if finding.id not in known]
+
+
+def _altered_code() -> list[Finding]:
+    return altered_code(loaded_from(site_folders()))
 
 
 def _not_fresh() -> Finding:
