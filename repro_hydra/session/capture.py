@@ -15,6 +15,7 @@ import msgspec
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from repro_hydra.checkpoint.preemption import SIGNALS
 from repro_hydra.config import ReproConf
 from repro_hydra.determinism import initial_environment
 from repro_hydra.environment import capture_environment, list_distributions
@@ -252,8 +253,15 @@ def wait_for_ranks(run: RunRecord, paths: RunPaths, expected: int, limit_s: floa
         time.sleep(0.05)
 
 
+def failed_rank(processes: Sequence[ProcessInfo]) -> ProcessInfo | None:
+    """The rank that did not come to its end; of several one that failed by itself, since that ends the others."""
+    failed = [process for process in processes if process.error is not None]
+    told = {number.name for number in SIGNALS} | {"KeyboardInterrupt"}
+    return min(failed, key=lambda one: one.error is not None and one.error.type in told, default=None)
+
+
 def failed_by(rank: ProcessInfo) -> dict[str, JSON]:
-    """What a rank's failure changes in ``run.json``."""
+    """What that changes in ``run.json``."""
     assert rank.error is not None
     error = msgspec.structs.replace(rank.error, message=f"{rank.role}: {rank.error.message}")
     return {"status": "failed", "error": error, "upheld": "no"}

@@ -103,7 +103,7 @@ class ChildSession:
         self._stack.close()
         status, info = ending(error)
         if self._part is not None:
-            self._sign_out(info if status == "failed" else None)
+            self._sign_out(info)
             if status == "preempted":
                 _let_rank_zero_end(self._part[0])
 
@@ -139,7 +139,7 @@ class ChildSession:
             self._part = paths, paths.processes / f"{name}.json", info
 
     def _sign_out(self, error: ErrorInfo | None) -> None:
-        """A rank's failure is its job's, also where rank 0 has ended well before."""
+        """A rank's end is its job's, also where rank 0 has ended well before: what this one had to do is not done."""
         assert self._part is not None
         paths, file, info = self._part
         ended = msgspec.structs.replace(info, error=error, ended_at=utc_now())

@@ -50,9 +50,9 @@ def _shared_with_ranks(ledger: Ledger) -> list[Finding]:
 def seal(ledger: Ledger, status: Status) -> str | None:
     """The last files of the record; the manifest's digest."""
     paths = ledger.paths
-    failed_ranks = [p for p in capture.processes_of(ledger.run, paths) if p.error is not None]
-    if status == "completed" and failed_ranks:  # read after this end was written: see ChildSession
-        ledger.keep("run", lambda: ledger.save(durable=True, **capture.failed_by(failed_ranks[0])))
+    failed = capture.failed_rank(capture.processes_of(ledger.run, paths))
+    if status == "completed" and failed is not None:  # read after this end was written: see ChildSession
+        ledger.keep("run", lambda: ledger.save(durable=True, **capture.failed_by(failed)))
     if paths is None:
         return None
     ledger.keep("vouch", lambda: vouch(paths, ledger.run.run_id, user_key(os.environ)))

@@ -11,8 +11,12 @@ from typing import Any
 import pytest
 
 import repro_hydra
+from repro_hydra.record.schema import ErrorInfo, ProcessInfo
 from repro_hydra.session import closing
+from repro_hydra.session.capture import failed_rank
+from repro_hydra.session.child import ChildSession
 from repro_hydra.session.ending import Terminated, ending_first, terminating
+from repro_hydra.session.plan import Job, options_from
 
 
 def write_the_end(written: list[str]) -> None:
@@ -78,3 +82,37 @@ def test_the_record_says_how_the_run_ended(
     assert (run["error"] or {}).get("type") == ("RuntimeError" if fails else None)
     assert (tmp_path / "run" / ".repro" / "manifest.json").exists()
     assert not (tmp_path / "run" / ".repro-lock").exists()
+
+
+def test_a_run_has_not_completed_where_a_rank_was_told_to_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rank 0 came to its end; what the other had to do after its loop was not done, and a restart must do it."""
+    a_run(tmp_path / "run", fails=False)
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    options = options_from({"mode": "record", "seed": {"set": False}})
+    job = Job(run_dir=tmp_path / "run", config={})
+    with pytest.raises(Terminated), ChildSession(options, job, tmp_path / "run"):
+        raise Terminated
+    run = json.loads((tmp_path / "run" / ".repro" / "run.json").read_text())
+    assert (run["status"], run["upheld"]) == ("failed", "no")
+    assert run["error"]["type"] == "SIGTERM"
+    assert run["error"]["message"].startswith("rank 1: ")
+
+
+def test_of_several_ranks_the_one_that_failed_by_itself_is_named() -> None:
+    """torchrun tells the others to end as soon as one has failed."""
+    ended, told, failed = (
+        ProcessInfo(pid=number, role=f"rank {number}", error=error)
+        for number, error in enumerate(
+            (
+                None,
+                ErrorInfo(type="SIGTERM", message="interrupted from outside"),
+                ErrorInfo(type="ValueError", message="no such label"),
+            )
+        )
+    )
+    assert failed_rank([ended, told, failed]) == failed
+    assert failed_rank([ended, told]) == told
+    assert failed_rank([ended]) is None
