@@ -14,6 +14,7 @@ from pathlib import Path
 
 from repro_hydra.config import CpuCapability, DeterminismConf
 from repro_hydra.determinism.addresses import fix_for_next_program
+from repro_hydra.standard_streams import flush_standard_streams
 
 HASH_SEED = "0"
 """One constant: a forked job cannot change it, and no result should depend on which."""
@@ -139,8 +140,7 @@ def restart(required: Mapping[str, str]) -> None:
 
     The process id stays, so that whoever waits for this process (a shell, Slurm, torchrun) notices nothing.
     """
-    sys.stdout.flush()
-    sys.stderr.flush()
+    flush_standard_streams()
     environment = {**os.environ, **required, _RESTARTED: str(os.getpid())}
     started_in = initial_environment().get("PWD")
     if started_in and os.path.isdir(started_in) and not _script_is_here():  # noqa: PTH112

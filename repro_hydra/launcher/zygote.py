@@ -27,6 +27,7 @@ from typing import Any
 import msgspec
 
 from repro_hydra.launcher.job_process import die_with_parent, run_spec
+from repro_hydra.standard_streams import flush_standard_streams
 
 NEEDED_BY_EACH_JOB = (
     "hydra.main",
@@ -216,8 +217,7 @@ def _leave(code: int) -> None:
     try:
         threading._shutdown()  # type: ignore[attr-defined]
         atexit._run_exitfuncs()
-        sys.stdout.flush()
-        sys.stderr.flush()
+        flush_standard_streams()
     except BaseException:  # noqa: BLE001 (a user's exit function may raise anything; the job is done)
         traceback.print_exc()
     finally:
@@ -230,8 +230,8 @@ def main(arguments: list[str]) -> int:
     die_with_parent(int(parent))
     if not getattr(sys.flags, "safe_path", False) and sys.path and sys.path[0] in ("", os.getcwd()):  # noqa: PTH109
         del sys.path[0]  # `python -m` put it there; each job brings its own
-    control = socket.socket(fileno=int(descriptor))
-    Zygote(control, _names(preload), _names(variables)).serve()
+    with socket.socket(fileno=int(descriptor)) as control:
+        Zygote(control, _names(preload), _names(variables)).serve()
     return 0
 
 

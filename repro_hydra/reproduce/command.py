@@ -92,6 +92,19 @@ def _add_program(command: Command, original: Original, repository: str | None) -
     command.missing.append(f"command: the record does not say how the program was started{told}")
 
 
+def own_import_folders(original: Original, tree: Path) -> list[Path]:
+    """The folders of the run's own repository that PYTHONPATH named (``PYTHONPATH=src``), in `tree`."""
+    repository = original.code.repository if original.code is not None else None
+    named = "" if original.environment is None else original.environment.variables.get("PYTHONPATH", "")
+    found = []
+    for entry in filter(None, named.split(os.pathsep)):
+        relative = _relative(os.path.join(original.run.cwd, entry), repository)  # noqa: PTH118 (of another machine)
+        folder = Path(os.path.realpath(tree / relative)) if relative is not None else None
+        if folder is not None and folder.is_relative_to(os.path.realpath(tree)):
+            found.append(folder)
+    return found
+
+
 def _relative(path: str, folder: str | None) -> str | None:
     """`path` relative to `folder`, both as recorded; None where it does not lie there."""
     if not folder or not path:

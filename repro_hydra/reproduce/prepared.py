@@ -11,7 +11,7 @@ from repro_hydra.environment import capture_environment, list_distributions
 from repro_hydra.environment.circumstances import canonical, differing_environments
 from repro_hydra.record.store import write_json
 from repro_hydra.reproduce.code_source import CodeMissing, CodeSource, find_code, find_one, repositories
-from repro_hydra.reproduce.command import Command, command_of, process_environment
+from repro_hydra.reproduce.command import Command, command_of, own_import_folders, process_environment
 from repro_hydra.reproduce.inputs import Inputs, bring_inputs, changed_datasets
 from repro_hydra.reproduce.original import Original
 from repro_hydra.reproduce.process import Ended, import_path, program_line, run_to_its_end
@@ -154,7 +154,7 @@ class Prepared:
         assert self.original.code is not None
         assert self.source is not None
         self.trees = {} if self.source.top is None else {self.source.top: self.tree}
-        self.more_imports = []
+        self.more_imports = own_import_folders(self.original, self.tree)
         for number, other in enumerate(self.original.code.others):
             if other.repository is None or not other.import_folders:
                 continue

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import sys
 import threading
 import time
 import uuid
@@ -24,6 +23,7 @@ from repro_hydra.record.store import write_bytes
 from repro_hydra.session import process
 from repro_hydra.session.lock_owner import Owner, owner_in, read_owner
 from repro_hydra.session.say import say
+from repro_hydra.standard_streams import flush_standard_streams
 
 BEAT_S = 2.0
 """How often an owner shows that it lives, and looks whether it still is the owner."""
@@ -291,5 +291,6 @@ class WriterLock:
 
 def _end_at_once() -> None:
     """No cleanup of the task's may run: it would write among the new owner's files."""
-    sys.stderr.flush()
+    with contextlib.suppress(OSError):
+        flush_standard_streams()
     os._exit(FENCED_STATUS)

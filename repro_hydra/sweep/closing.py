@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
+
+from repro_hydra.standard_streams import flush_standard_streams
 
 
 def print_closing_table(sweep_dir: Path) -> None:
@@ -11,6 +12,6 @@ def print_closing_table(sweep_dir: Path) -> None:
     from repro_hydra.sweep.aggregate import aggregate
     from repro_hydra.sweep.render import plain_console, render_aggregate
 
-    sys.stderr.flush()
+    flush_standard_streams()
     render_aggregate(aggregate([sweep_dir]), plain_console())
-    sys.stdout.flush()
+    flush_standard_streams()

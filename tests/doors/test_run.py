@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import stat
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from doors_project import (
     DRAWING_SCRIPT,
+    LIMIT_S,
     PLAIN_CONFIG,
     Project,
     finding_ids,
@@ -169,6 +171,14 @@ def _environment_of_strict() -> dict[str, str]:
 
 
 # ---------------------------------------------------------------------- ways to start
+
+
+def test_without_standard_streams(project: Project) -> None:
+    """Started by a daemon that has none: the run is what it is, in every mode that starts it again and in none."""
+    command = project.holding().command("+repro=strict")
+    closed = ["sh", "-c", 'exec "$@" >&- 2>&-', "sh", *command]
+    assert subprocess.run(closed, cwd=project.top, env=project.environment, timeout=LIMIT_S).returncode == 0
+    assert load(project.only_run(), "run")["upheld"] == "yes"
 
 
 def test_chdir(project: Project) -> None:

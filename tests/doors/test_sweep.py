@@ -167,6 +167,12 @@ def test_multirun_by_the_config(project: Project) -> None:
     assert "BITWISE" in again.out
 
 
+def test_where_warnings_are_errors(project: Project) -> None:
+    """Nothing of ours warns, be it at the end of the process that forks the jobs."""
+    ended = project.holding().run("-m", "+repro=strict", "seed=1,2", PYTHONWARNINGS="error").ok()
+    assert "Warning" not in ended.text
+
+
 def test_record_mode_leaves_the_launcher(project: Project) -> None:
     """In record mode the jobs share the launcher's process as before, and each has its record."""
     project.holding().run("-m", "+repro=record", "seed=1,2,3").ok()

@@ -184,6 +184,7 @@ def test_code_in_a_src_folder_on_the_python_path(lab: Laboratory) -> None:
     lab.write("src/mylib.py", "FACTOR = 3.0\n")
     lab.write("src/late.py", "raise SystemExit('edited since')\n")
     lab.bitwise(run, PYTHONPATH=path)
+    lab.bitwise(run)  # a shell that does not name it: the record does
     inside = lab.top / "outputs/tmp"  # the scratch folder may lie in the very tree that is left out
     inside.mkdir()
     lab.environment["TMPDIR"] = str(inside)
