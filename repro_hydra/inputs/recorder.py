@@ -1,4 +1,4 @@
-"""Which files this process opens, as Python's audit events tell it: `hook` calls."""
+"""What each of Python's audit events says of the files that this process opens: `hook` calls, `account` keeps."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from repro_hydra.inputs import wire
+from repro_hydra.inputs.account import Account
 from repro_hydra.inputs.mapped import open_for_reading
 from repro_hydra.inputs.stamps import (
     CLOCK_TICK_NS,
-    Stamp,
     absolute,
-    content_of,
     differs,
     is_pipe,
     regular,
@@ -31,7 +30,7 @@ _IN_MEMORY = "/dev/shm/"  # noqa: S108 (compared only)
 _ENTROPY = frozenset({"/dev/urandom", "/dev/random", "/dev/hwrng", "/proc/sys/kernel/random/uuid"})
 
 
-class Recorder:
+class Recorder(Account):
     """What one process, and those forked from it, opened.
 
     Parameters
@@ -43,36 +42,12 @@ class Recorder:
     """
 
     def __init__(self, *, from_start: bool, folder: str | None = None) -> None:
+        super().__init__(folder)
         self.from_start = from_start
         self.started_ns = time.time_ns()
-        self.pid = os.getpid()
-        self.folder = folder
         self.inherited = frozenset(open_for_reading())
         """What whoever started this process had left open for it."""
-        self.reads: dict[str, Stamp | None] = {}
-        """By absolute path, as it was opened; None: not looked at (installed, written by the run itself)."""
-        self.databases: dict[str, Stamp] = {}
-        self.written: set[str] = set()
-        self.read_again: dict[str, Stamp] = {}
-        """What had changed, by another hand, when it was opened another time."""
-        self.changed_before: set[str] = set()
-        """What had changed when the code was captured, and was opened before: `settle_start`."""
-        self.appended: set[str] = set()
-        """Opened to append and to read, with something in them; whether that was read can't be told."""
-        self.found_as: dict[str, int] = {}
-        """When a file was last changed (``st_ctime_ns``) before the job itself touched or moved it, by its name now."""
-        self.entropy: set[str] = set()
-        """The system's sources of random numbers."""
-        self.pipes: set[str] = set()
-        self.folders: dict[str, int] = {}
-        """Files opened beyond `MOST_PATHS`, by their folder."""
-        self.programs: dict[str, bool] = {}
-        """Programs that were started, and whether all of a name, if they are Pythons, were told to take part."""
-        self.libraries: set[str] = set()
-        self.peers: set[str] = set()
         self.failure: str | None = None
-        self._sink: wire.Sink | None = None
-        self._source: wire.Source | None = None
         self.handlers: dict[str, Callable[..., None]] = {
             "open": self.opened,
             "os.rename": self.moved,
@@ -151,7 +126,7 @@ class Recorder:
         status = regular(absolute(name))
         if status is not None and not is_bookkeeping():
             self.databases.setdefault(absolute(name), stamp_of(status))
-            self._send("database", absolute(name), *stamp_of(status))
+            self.tell("database", absolute(name), *stamp_of(status))
 
     def program(self, executable: Any, arguments: Any, *rest: Any) -> None:
         """Another program is started; the last of `rest` is its environment, None for ours."""
@@ -163,7 +138,7 @@ class Recorder:
         if self.programs.get(name) in (False, tells) or is_bookkeeping():
             return
         self.programs[name] = tells
-        self._send("program", name, tells)
+        self.tell("program", name, tells)
 
     def library(self, name: Any) -> None:
         if name is not None and not is_bookkeeping():
@@ -177,7 +152,7 @@ class Recorder:
             name = f"{address[0]}:{address[1]}"
             if name not in self.peers:
                 self.peers.add(name)
-                self._send("peer", name)
+                self.tell("peer", name)
 
     def opened_natively(self, path: str, mode: str = "r") -> None:
         """A library is given this path and opens it without Python; a folder stands for the files in it."""
@@ -215,7 +190,7 @@ class Recorder:
             self._first_read(name)
         elif not is_bookkeeping():
             self.appended.add(name)
-            self._send("appended", name)
+            self.tell("appended", name)
 
     def _changed_before_us(self, path: Any) -> int | None:
         """When the file was last changed, if that was before the job began and by nobody of it; else None."""
@@ -239,7 +214,7 @@ class Recorder:
         if name.startswith(_KERNELS) and not name.startswith(_IN_MEMORY):
             if name in _ENTROPY:
                 self.entropy.add(name)
-                self._send("entropy", name)
+                self.tell("entropy", name)
                 return
             given, name = name, os.path.realpath(name)
             if name.startswith(_KERNELS) and not name.startswith(_IN_MEMORY):
@@ -271,74 +246,11 @@ class Recorder:
             changed_ns = self.found_as.get(os.path.normpath(name), stamp.ctime_ns)
             stamp = stamp._replace(ctime_ns=changed_ns)
         self.reads[name] = stamp
-        self._send("read", name, *stamp)
+        self.tell("read", name, *stamp)
 
     def _note_pipe(self, name: str) -> None:
         self.pipes.add(name)
-        self._send("pipe", name)
-
-    def _send(self, *words: wire.Word) -> None:
-        if self._sink is not None:
-            self._sink.send(*words)
-
-    def sign_in(self, role: str) -> None:
-        """In a child: open the file that its parent will read."""
-        assert self.folder is not None
-        self._sink = wire.Sink(self.folder, role)
-
-    def join(self, folder: str, role: str) -> None:
-        """Take part in a run that this process was not started by (a rank of torchrun): tell what was seen so far."""
-        if self._sink is None and os.path.isdir(folder):  # noqa: PTH112
-            self.folder = folder
-            self.sign_in(role)
-            for name, stamp in list(self.reads.items()):
-                if stamp is not None:
-                    self._send("read", name, *stamp)
-
-    def goes_on_in_fork(self) -> bool:
-        """In a forked child: what the parent knows need not be told to it again.
-
-        Returns
-        -------
-        bool
-            Whether there is anybody to tell.
-        """
-        self.pid = os.getpid()
-        self.programs, self.peers, self.databases, self._source = {}, set(), {}, None
-        if self.folder is None:
-            return False
-        self.sign_in("forked")
-        return True
-
-    def listen(self, folder: str) -> None:
-        """In a job's own process: its children leave what they see in `folder`."""
-        self.folder = folder
-        self._source = wire.Source(folder)
-
-    @property
-    def children(self) -> list[wire.Child]:
-        return [] if self._source is None else self._source.children
-
-    def absorb(self) -> None:
-        """Take over what the children have written since the last time."""
-        if self._source is not None:
-            self._source.read_on(self._take)
-
-    def _take(self, word: str, rest: list[Any]) -> None:
-        if word == "read":
-            name, stamp = rest[0], Stamp(*rest[1:])
-            known = self.reads.setdefault(name, stamp)
-            if known is not None and name not in self.written and content_of(known) != content_of(stamp):
-                self.read_again.setdefault(name, stamp)
-        elif word == "database":
-            self.databases.setdefault(rest[0], Stamp(*rest[1:]))
-        elif word == "program":
-            self.programs[rest[0]] = self.programs.get(rest[0], True) and rest[1]
-        elif word == "peer":
-            self.peers.add(rest[0])
-        elif word in ("entropy", "pipe", "appended"):
-            kept: set[str] = {"entropy": self.entropy, "pipe": self.pipes, "appended": self.appended}[word]
-            kept.add(rest[0])
+        self.tell("pipe", name)
 
 
 def _is_loopback(host: str) -> bool:
