@@ -77,6 +77,7 @@ def _others(code: CodeRecord, top: Path) -> list[OwnedTree]:
 
 
 def not_frozen(reason: str) -> Finding:
+    """The sweep's copy of the code could not be made."""
     return Finding(id="sweep-not-frozen", severity="blocks", message=reason)
 
 

@@ -73,10 +73,12 @@ def in_words(error: Any) -> str:
 
 
 def write_spec(path: Path, spec: JobSpec) -> None:
+    """For `read_spec`, in the job's process."""
     path.write_bytes(pickle.dumps(spec))
 
 
 def read_spec(path: Path) -> JobSpec:
+    """What the sweep wrote for this job."""
     spec = pickle.loads(path.read_bytes())  # noqa: S301 (this sweep's own folder, mode 0700)
     assert isinstance(spec, JobSpec)
     return spec

@@ -72,6 +72,7 @@ def _shown(original: Original) -> ComparedRun:
 
 
 def difference_of(item: Circumstance, rank: int) -> Difference:
+    """As `compare` tells it: of two numbers with how far they lie apart."""
     a, b = from_json_number(item.a), from_json_number(item.b)
     abs_diff = rel_diff = None
     if a is not None and b is not None:
@@ -195,6 +196,7 @@ def _config(a: Original, b: Original) -> Iterator[Circumstance]:
 
 
 def seed_key(original: Original) -> str:
+    """Where the run's config holds its seed."""
     try:
         return "seed" if original.config is None else str(original.config.repro["seed"]["key"])
     except (TypeError, KeyError):

@@ -31,6 +31,8 @@ _NEVER = frozenset(
 
 @dataclass(slots=True)
 class Inputs:
+    """What was put into the scratch tree besides the code."""
+
     brought: list[str] = field(default_factory=list)
     """Relative to the run's working directory."""
     changed_since: list[str] = field(default_factory=list)

@@ -30,6 +30,8 @@ _NUMBER = re.compile(
 
 @dataclass(slots=True)
 class OutputsCompared:
+    """What came of comparing the files that two runs wrote."""
+
     files: int = 0
     tensors: int = 0
     equal: bool = True

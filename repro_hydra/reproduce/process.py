@@ -87,6 +87,8 @@ def import_path(
 
 @dataclass(frozen=True, slots=True)
 class Ended:
+    """How the reproduction's process ended."""
+
     status: int
     tail: str
     """The last lines of what it printed."""

@@ -19,6 +19,8 @@ DEFAULT_ATOL = 1e-8
 
 @dataclass(frozen=True, slots=True)
 class Tolerance:
+    """How far a reproduced number may lie from the original one."""
+
     rtol: float = DEFAULT_RTOL
     atol: float = DEFAULT_ATOL
 

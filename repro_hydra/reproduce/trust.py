@@ -20,6 +20,8 @@ EXECUTED = tuple(f"{RECORD_DIR}/{name}" for name in _NAMES)
 
 @dataclass(frozen=True, slots=True)
 class Trust:
+    """Whether what a record would run may be run unasked, and why."""
+
     given: bool
     reason: str
     own: bool = False

@@ -26,6 +26,8 @@ class CannotLoad(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TensorsCompared:
+    """What came of comparing the tensors in two files."""
+
     tensors: int
     equal: bool
     """Every tensor has the same bits (NaN is NaN), and all other content is the same."""

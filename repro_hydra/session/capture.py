@@ -174,6 +174,7 @@ class _SharedDigest(msgspec.Struct):
 
 
 def redacted_argv(argv: Sequence[str]) -> list[str]:
+    """A command line without what looks like a secret, and without what the environment calls one."""
     known = known_secrets(os.environ)
     return [hide(argument, known) for argument in redact_argv(list(argv))]
 

@@ -49,6 +49,7 @@ def waive(findings: Iterable[Finding], allow: Mapping[str, str]) -> list[Finding
 
 
 def waived_ids(findings: Iterable[Finding]) -> dict[str, str]:
+    """Each finding that is waived, with the reason."""
     return {finding.id: finding.waived for finding in findings if finding.waived is not None}
 
 
