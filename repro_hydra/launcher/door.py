@@ -19,7 +19,7 @@ from omegaconf import DictConfig
 from repro_hydra.code.freeze import FreezeError
 from repro_hydra.code.frozen_tree import FrozenTree
 from repro_hydra.config import Mode
-from repro_hydra.launcher.detached import SLURM, told_when_left
+from repro_hydra.launcher.detached import OTHER_DIRECTORY, SLURM, refuse_while_jobs_go_on, told_when_left
 from repro_hydra.launcher.failed_jobs import FailedJobs
 from repro_hydra.launcher.freezing import freeze_sweep, not_frozen, remember_code
 from repro_hydra.launcher.frozen import FrozenConfigLoader
@@ -57,7 +57,7 @@ class SweepDoor:
         The directories that were made for the sweep, innermost first.
     """
 
-    _instead_of_a_second = "Choose another directory: hydra.sweep.dir=…"
+    _instead_of_a_second = OTHER_DIRECTORY
 
     def __init__(
         self,
@@ -99,7 +99,7 @@ class SweepDoor:
         Raises
         ------
         Misuse
-            Another process launches a sweep in this directory.
+            Another process launches a sweep in this directory, or jobs of an earlier one go on there.
         Refused
             In strict, where nothing could keep another one out.
         """
@@ -116,12 +116,18 @@ class SweepDoor:
             unprotected = become_writer(self._lock)
         except Held as error:
             raise Misuse(str(error)) from None
-        if unprotected is not None:
-            try:
+        try:
+            if unprotected is not None:
                 self._settle([unprotected])
-            except Refused:
-                self.undo()
-                raise
+            self._look_at_what_is_there()
+        except BaseException:
+            self.undo()
+            self._lock.release()
+            raise
+
+    def _look_at_what_is_there(self) -> None:
+        """Nobody else launches jobs here; that some go on by themselves is still possible."""
+        refuse_while_jobs_go_on(self._paths)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> SweepDoor:
         # Hydra copies its singletons, the plugins among them, and throws that copy away.

@@ -123,17 +123,8 @@ class ResumeDoor(SweepDoor):
     def _open_ledger(self, record: SweepRecord) -> SweepLedger:
         return _ResumedLedger(self._paths, record, on_slurm=self._on_slurm, check_writer=self._lock.check)
 
-    def _become_writer(self) -> None:
-        """As `SweepDoor`; refused also where another process went on with the sweep since its jobs were looked at."""
-        super()._become_writer()
-        try:
-            self._refuse_if_another_went_on()
-        except BaseException:
-            self._lock.release()
-            raise
-
-    def _refuse_if_another_went_on(self) -> None:
-        """Another one, who was faster, has submitted the same jobs, and has let the lock go since."""
+    def _look_at_what_is_there(self) -> None:
+        """Another one, who was faster, may have submitted the same jobs, and have let the lock go since."""
         now = read(self._paths.sweep, SweepRecord)
         if len(now.resumed) != self._resumed_before:
             raise Misuse(
