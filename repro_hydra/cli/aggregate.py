@@ -78,7 +78,8 @@ def run(
         raise UserError(str(error), NO) from None
     _print(found, form, confidence)
     if found.is_empty:
-        raise UserError(why_empty(found, dirs, told=form == "table" and bool(found.rows)), NO)
+        told = form == "table" and bool(found.rows)
+        raise UserError(why_empty(found, dirs, told=told, steps=steps), NO)
 
 
 def check_confidence(confidence: float) -> None:
@@ -98,14 +99,15 @@ def parsed_where(text: str | None) -> Where | None:
         raise UserError(str(error)) from None
 
 
-def why_empty(found: Aggregate, dirs: list[Path], *, told: bool = False) -> str:
+def why_empty(found: Aggregate, dirs: list[Path], *, told: bool = False, steps: bool = False) -> str:
     """Why there is nothing in any row; `told` where the reasons stand above already."""
+    wanted = "that logged metrics step by step (repro_hydra.log_metrics)" if steps else "with metrics"
     where = ", ".join(map(str, dirs))
     selection = found.selection
     lines = [] if told else left_out_lines(found)
     if selection is not None and selection.not_selected:
         lines.insert(0, f"not selected by --where {selection.where!r}: {selection.not_selected} runs")
-    return f"{where}: nothing to aggregate: no completed run with metrics" + "".join(
+    return f"{where}: nothing to aggregate: no completed run {wanted}" + "".join(
         f"\n  {line}" for line in lines
     )
 

@@ -25,6 +25,7 @@ from repro_hydra.environment.pins import pins_of
 from repro_hydra.record.environment import EnvironmentRecord
 from repro_hydra.record.find import resolve
 from repro_hydra.record.lock import LOCK_NAME, Artifact, EnvironmentLock, read_lock, write_lock
+from repro_hydra.record.paths import RunPaths
 from repro_hydra.record.places import project_of
 from repro_hydra.record.store import write_bytes
 from repro_hydra.record.times import utc_now
@@ -57,6 +58,8 @@ def snapshot(output: Path | None, *, online: bool) -> None:
 def verify(file: Path | None, *, json: bool) -> None:
     """The command."""
     path = _lock_path(file)
+    if path.is_dir() and RunPaths(path).environment.is_file():  # a run is held against what it recorded
+        path = RunPaths(path).environment
     if not path.is_file():
         raise UserError(f"{path}: expected a lock, found none. Make one: repro-hydra env snapshot -o {path}")
     lock = read_lock(path)
@@ -258,6 +261,8 @@ def _write_lock(path: Path, lock: EnvironmentLock) -> None:
 
 
 def _write(path: Path, text: str) -> None:
+    if path.is_dir():
+        raise UserError(f"{path}: expected the name of a file, found a folder")
     try:
         write_bytes(path, text.encode())
     except OSError as error:

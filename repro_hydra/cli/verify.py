@@ -26,7 +26,7 @@ def run(references: list[str], *, manifest: str | None, json: bool) -> None:
         _verify(_run_directories(references, stack), manifest=manifest, json=json)
 
 
-def _verify(dirs: list[Path], *, manifest: str | None, json: bool) -> None:
+def _verify(dirs: dict[Path, str], *, manifest: str | None, json: bool) -> None:
     if manifest is not None and len(dirs) != 1:
         raise UserError(f"--manifest: expected one run, found {len(dirs)}")
     surroundings = Surroundings()
@@ -39,37 +39,38 @@ def _verify(dirs: list[Path], *, manifest: str | None, json: bool) -> None:
         print(file=sys.stderr)
     ok = all(outcome.ok for _, outcome in outcomes)
     if json:
-        _print_json(outcomes, ok)
+        _print_json([(dirs[run_dir], outcome) for run_dir, outcome in outcomes], ok)
     else:
         for run_dir, outcome in outcomes:
-            print(clean(f"{'ok ' if outcome.ok else 'NO '} {shorten_home(str(run_dir))}"))
+            print(clean(f"{'ok ' if outcome.ok else 'NO '} {shorten_home(dirs[run_dir])}"))
             for item in outcome.findings:
                 print(clean(f"  {_MARKS[item.severity]} {item.area}: {item.message}"))
     if not ok:
         raise SystemExit(NO)
 
 
-def _run_directories(references: list[str], stack: ExitStack) -> list[Path]:
-    """Each run that is meant; a sweep means all its jobs. What is unpacked is there until `stack` is closed."""
-    found: dict[Path, None] = {}
+def _run_directories(references: list[str], stack: ExitStack) -> dict[Path, str]:
+    """Each run that is meant, and what it is called; a sweep means all its jobs.
+
+    What is unpacked is there until `stack` is closed, and called by the file that it came from.
+    """
+    found: dict[Path, str] = {}
     for reference in references:
         located = stack.enter_context(opened(reference)) or resolve(reference, default_roots())
-        if located.kind == "sweep":
-            jobs = sorted(item.dir for item in walk([Path(located.dir)]) if item.kind == "run")
-            found |= dict.fromkeys(map(Path, jobs))
-        else:
-            found[Path(located.dir)] = None
-    return list(found)
+        top = Path(located.dir)
+        jobs = sorted(Path(item.dir) for item in walk([top]) if item.kind == "run")
+        for run_dir in jobs if located.kind == "sweep" else [top]:
+            inside = run_dir.relative_to(top.parent).as_posix() if Path(reference).is_file() else ""
+            found[run_dir] = f"{reference}: {inside}" if inside else str(run_dir)
+    return found
 
 
-def _print_json(outcomes: list[tuple[Path, Verification]], ok: bool) -> None:
+def _print_json(outcomes: list[tuple[str, Verification]], ok: bool) -> None:
     """One document: that of the run, or, for several, all findings with the run that each is of."""
     if len(outcomes) == 1:
         print_json(outcomes[0][1])
         return
     findings = [
-        {**msgspec.structs.asdict(item), "run": str(run_dir)}
-        for run_dir, outcome in outcomes
-        for item in outcome.findings
+        {**msgspec.structs.asdict(item), "run": run} for run, outcome in outcomes for item in outcome.findings
     ]
     print_json({"ok": ok, "findings": findings})

@@ -38,9 +38,12 @@ def trust_in(original: Original, here: Sequence[Location], environ: Mapping[str,
     if not vouching_snapshot(original.code, here, environ):
         return Trust(False, "neither this user's key nor a snapshot in this repository vouches for it")
     changed = changed_since_manifest(original, EXECUTED)
-    if original.manifest is None or changed:
-        what = ", ".join(changed) if changed else "its manifest is missing"
+    if changed:
+        what = ", ".join(changed)
         return Trust(False, f"its code is a snapshot of this repository, but it was changed since ({what})")
+    if original.manifest is None:
+        why = "its run did not end by itself" if original.run.ended_at is None else "its manifest is missing"
+        return Trust(False, f"its code is a snapshot of this repository, but no manifest seals it: {why}")
     return Trust(True, "its code is a snapshot of this repository")
 
 

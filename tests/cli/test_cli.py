@@ -317,6 +317,8 @@ class TestAggregate:
         assert document("aggregate", tmp_path / "empty", "--json", status=1) == {"rows": [], "left_out": []}
         make_run(tmp_path / "o" / "a")
         assert "no metrics" in refused(1, "aggregate", tmp_path / "o")
+        make_run(tmp_path / "o" / "b", result={"x": 1.0})
+        assert "logged metrics step by step" in refused(1, "aggregate", tmp_path / "o", "--step")
 
     def test_only_failures_are_shown_and_no_success(self, tmp_path: Path) -> None:
         MadeSweep(tmp_path / "m", [0]).run(0, error="diverged")

@@ -151,6 +151,7 @@ def test_a_file_and_the_data_are_enough(crate: Path, elsewhere: Elsewhere) -> No
 
 
 def test_other_data_is_told(crate: Path, elsewhere: Elsewhere) -> None:
+    assert f" {crate}: run\n" in elsewhere.repro("verify", str(crate)).out  # not a folder that is gone
     verified = json.loads(elsewhere.repro("verify", str(crate), "--json").out)
     assert {item["area"] for item in verified["findings"] if item["severity"] == "blocks"} == set()
     (elsewhere.top / "data/numbers.txt").write_text("1 2 4\n")

@@ -243,6 +243,8 @@ def test_strict_holds_a_run_against_the_project_s_lock(project: Path) -> None:
     export = ("env", "export", "--format", "dockerfile", "--from", str(record.parent))
     said = ours(project, *export)
     assert 'CMD ["python", "train.py", "+repro=strict", ' in said
+    assert "expected the name of a file, found a folder" in ours(project, *export, "-o", ".", status=2)
+    assert f"and {record / 'environment.json'}" in ours(project, "env", "verify", str(record.parent))
 
     file = project / "repro-lock.json"
     good = read_lock(file)
