@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 
+import msgspec
+
 from repro_hydra.cli.errors import UserError
 from repro_hydra.record.find import resolve
 from repro_hydra.record.paths import RECORD_DIR
@@ -22,7 +24,7 @@ def print_json(value: object) -> None:
         data = encode(value)
     except UnicodeEncodeError:
         # A path that is no UTF-8: as an escape it is JSON, and whoever reads it gets the same path.
-        data = json.dumps(value, indent=2, allow_nan=False).encode() + b"\n"
+        data = json.dumps(msgspec.to_builtins(value), indent=2, allow_nan=False).encode() + b"\n"
     sys.stdout.flush()
     sys.stdout.buffer.write(data)  # JSON is UTF-8, whatever the terminal speaks
     sys.stdout.flush()

@@ -89,13 +89,12 @@ def current_umask() -> int:
 def encode(value: object) -> bytes:
     """Indented JSON with a final newline. NaN and infinities must be strings by now (`values.to_json`).
 
-    Names of files and folders that are no UTF-8 stand as escapes: JSON has no text for them.
+    Raises
+    ------
+    UnicodeEncodeError
+        For a text that UTF-8 cannot say.
     """
-    try:
-        data = msgspec.json.encode(value)
-    except UnicodeEncodeError:
-        data = msgspec.json.encode(_encodable(msgspec.to_builtins(value)))
-    return msgspec.json.format(data, indent=2) + b"\n"
+    return msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"
 
 
 def _encodable(value: Any) -> Any:
@@ -121,7 +120,12 @@ def encodable(text: str) -> str:
 
 
 def write_json(path: Path, value: object, *, durable: bool = False) -> None:
-    write_bytes(path, encode(value), durable=durable)
+    """Write `value`; names of files and folders that are no UTF-8 stand as escapes, which any reader of JSON takes."""
+    try:
+        data = encode(value)
+    except UnicodeEncodeError:
+        data = encode(_encodable(msgspec.to_builtins(value)))
+    write_bytes(path, data, durable=durable)
 
 
 def read_raw(path: Path) -> dict[str, JSON]:
