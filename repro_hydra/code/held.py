@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -12,6 +12,9 @@ from repro_hydra.code.git import Git, GitError, GitUnavailableError
 from repro_hydra.record.code import CodeRecord
 
 _SUBMODULE = b"160000"
+_EXACT = frozenset({b"lfs", b"annex"})
+"""Filters that give back what they took, by its digest: their files may be large, and are not read again."""
+_MOST_CONVERTED = 200
 
 
 class Held(msgspec.Struct, frozen=True):
@@ -62,6 +65,74 @@ def held_by_snapshot(
         digests = git.run("hash-object", "--stdin-paths", data=names).split()
         changed = {path for path, now in zip(asked, digests, strict=True) if now != blobs[below[path]]}
     return Held(same=frozenset(tracked - changed), changed=frozenset(changed))
+
+
+def altered_by_git(
+    record: CodeRecord | None, read_at: Mapping[str, str], environ: Mapping[str, str] | None = None
+) -> list[str]:
+    """Of files that the snapshot holds, those that come out of it otherwise than they were read.
+
+    A filter of git (``filter=NAME`` in ``.gitattributes``) may take away what another one cannot give back, and so
+    may the conversion of a file whose lines end in more than one way.
+
+    Parameters
+    ----------
+    read_at : mapping
+        Real path in the user's work tree to where the job read it (a frozen copy), for files unchanged since.
+
+    Raises
+    ------
+    GitError, GitUnavailableError
+        Git, which made the snapshot, can't be asked any more.
+    """
+    revision = None if record is None else record.snapshot or record.commit
+    if record is None or record.repository is None or revision is None:
+        return []
+    top = os.path.realpath(record.repository)
+    below = {
+        os.path.relpath(path, top): path
+        for path in read_at
+        if _is_below(path, top) and "\n" not in read_at[path]
+    }
+    if not below:
+        return []
+    git = Git(Path(top), os.environ if environ is None else environ)
+    asked = git.run("check-attr", "-z", "--stdin", "filter", data=_ended(below, "\0")).split(b"\0")
+    kept_elsewhere = {
+        os.fsdecode(name) for name, value in zip(asked[::3], asked[2::3], strict=False) if value in _EXACT
+    }
+    names = [name for name in below if name not in kept_elsewhere]
+    blobs, _ = _tree(git, revision)
+    found = git.run(
+        "hash-object",
+        "--no-filters",
+        "--stdin-paths",
+        data=_ended([read_at[below[name]] for name in names], "\n"),
+    ).split()
+    converted = [
+        name for name, now in zip(names, found, strict=True) if blobs.get(os.fsencode(name), now) != now
+    ]
+    return [
+        below[name]
+        for name in converted[:_MOST_CONVERTED]
+        if _comes_out(git, revision, name) not in (None, _read(read_at[below[name]]))
+    ]
+
+
+def _ended(texts: Iterable[str], by: str) -> bytes:
+    return b"".join(os.fsencode(text + by) for text in texts)
+
+
+def _comes_out(git: Git, revision: str, name: str) -> bytes | None:
+    status, content, _ = git.ask("cat-file", "--filters", f"{revision}:{name}")
+    return content if status == 0 else None
+
+
+def _read(path: str) -> bytes | None:
+    try:
+        return Path(path).read_bytes()
+    except OSError:
+        return None
 
 
 def ignored_by_git(record: CodeRecord | None, paths: Collection[str]) -> frozenset[str]:

@@ -102,7 +102,7 @@ def _interpreter(a: EnvironmentRecord, b: EnvironmentRecord) -> Iterator[Circums
     yield from _unequal(
         "environment", "implementation", one.implementation, other.implementation, "may_change_bits", 28
     )
-    for flag in ("optimize", "utf8_mode"):
+    for flag in ("optimize", "utf8_mode", "dev_mode", "int_max_str_digits"):
         yield from _unequal(
             "environment", f"flags.{flag}", one.flags.get(flag), other.flags.get(flag), "may_change_bits", 45
         )

@@ -41,6 +41,8 @@ class Inputs:
     """Held by the snapshot with another content than they had by the time the job read them."""
     changed_at_start: list[str] = field(default_factory=list)
     """Held by the snapshot, and changed between a first reading and the snapshot: it may hold either."""
+    held_at: dict[str, str] = field(default_factory=dict)
+    """What the snapshot holds, by real path where the user has it: where the job found it."""
     rewritten: list[str] = field(default_factory=list)
     """Databases that were opened and changed: what was read of them before can't be told."""
 
@@ -72,6 +74,7 @@ def undeclared(
     recent: dict[str, str] = {}
     again: dict[str, str] = {}
     early: dict[str, str] = {}
+    found_at: dict[str, str] = {}
     folders: dict[str, str] = {}
     for path, stamp in opened.items():
         name, real = _names(path, moved or {}, folders)
@@ -81,6 +84,7 @@ def undeclared(
         still = name != os.path.normpath(path) or hub_source(name) is not None
         if still or stamp.ctime_ns < recorder.started_ns - CLOCK_TICK_NS:
             candidates.setdefault(real, (name, stamp))
+            found_at.setdefault(real, path)
             if path in recorder.read_again:
                 again[real] = name
             if path in recorder.changed_before:
@@ -103,6 +107,7 @@ def undeclared(
     found.changed_at_start = sorted(
         name for real, name in early.items() if real in same and real in candidates
     )
+    found.held_at = {real: found_at[real] for real in same if real in found_at and real not in suspected}
     for real in [*same, *again.keys() & set(changed)]:
         candidates.pop(real, None)
     found.changed_code = sorted(suspected[real] for real in changed if real in suspected)

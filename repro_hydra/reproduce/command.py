@@ -122,6 +122,14 @@ def _interpreter_flags(original: Original) -> list[str]:
         chosen.append("-P")
     if flags.get("utf8_mode") == 1:
         chosen += ["-X", "utf8"]
+    if flags.get("dev_mode"):
+        chosen += ["-X", "dev"]
+    digits = flags.get("int_max_str_digits")
+    if isinstance(digits, int) and digits not in (
+        -1,
+        getattr(sys.int_info, "default_max_str_digits", digits),
+    ):
+        chosen += ["-X", f"int_max_str_digits={digits}"]
     return chosen
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from repro_hydra.checkpoint.preemption import SIGNALS
-from repro_hydra.config import ReproConf
+from repro_hydra.config import Mode, ReproConf
 from repro_hydra.determinism import initial_environment
 from repro_hydra.environment import capture_environment, list_distributions
 from repro_hydra.environment.variables import chosen_variables, is_chosen, only_tells_where
@@ -31,10 +31,33 @@ from repro_hydra.session.environment_lock import held_against_lock, lock_record
 from repro_hydra.session.plan import Job, Plan
 
 
-def write_config(paths: RunPaths, plan: Plan, job: Job) -> None:
-    """``config.json``: what the task really gets, resolved, and how it was asked for."""
+def write_config(paths: RunPaths, plan: Plan, job: Job) -> list[Finding]:
+    """``config.json``: what the task really gets, resolved, and how it was asked for; what can't be told of it."""
     record = msgspec.structs.replace(config_record(job), repro=_redacted(options_record(plan.options)))
     write_json(paths.config, record)
+    if plan.mode is Mode.record or record.resolved == record.unresolved:
+        return []  # nothing is asked of the user's resolvers that would not be asked anyway
+    again = _redacted(to_json(containers(job.config)[1]))
+    return [_not_fixed(key) for key in _differing_keys(record.resolved, again)]
+
+
+def _differing_keys(one: JSON, other: JSON, key: str = "") -> Iterator[str]:
+    if isinstance(one, dict) and isinstance(other, dict):
+        for name in one:
+            yield from _differing_keys(one[name], other.get(name), f"{key}.{name}" if key else str(name))
+    elif one != other:
+        yield key
+
+
+def _not_fixed(key: str) -> Finding:
+    return Finding(
+        id=f"config-not-fixed:{key}",
+        severity="may_change_bits",
+        message=(
+            f"config: {key}: a resolver gives it another value each time it is asked, so that config.json need not "
+            "have what the task got. Register it with OmegaConf.register_new_resolver(…, use_cache=True)"
+        ),
+    )
 
 
 def config_record(job: Job) -> ConfigRecord:

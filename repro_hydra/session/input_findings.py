@@ -96,6 +96,19 @@ def from_the_system(source: str) -> Finding:
     )
 
 
+def altered(path: str) -> Finding:
+    return Finding(
+        id=f"code-altered-by-git:{path}",
+        severity="may_change_bits",
+        message=(
+            f"{path}: was read, and comes out of the snapshot otherwise than it lay there: a filter of git, or its "
+            "conversion of line ends, does not give back what it takes. Leave the file out in .gitattributes: "
+            f"{path} -filter -text"
+        ),
+        file=path,
+    )
+
+
 def changed(path: str, since: str) -> Finding:
     return Finding(
         id=f"data-changed-meanwhile:{path}",

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from repro_hydra.code.held import Held, held_by_snapshot, ignored_by_git
+from repro_hydra.code.held import Held, altered_by_git, held_by_snapshot, ignored_by_git
 from repro_hydra.inputs.folders import in_folders
 from repro_hydra.inputs.hook import activate, active, deactivate
 from repro_hydra.inputs.mapped import code_in_use, files_in_use, standard_input
@@ -148,6 +148,9 @@ class JobInputs:
             input_findings.changed(records.name(path), "while the run started, before or after its snapshot")
             for path in found.changed_at_start
         ]
+        findings += [
+            input_findings.altered(records.name(path)) for path in _altered(code, found.held_at, recorder)
+        ]
         findings += [input_findings.from_the_system(source) for source in sorted(recorder.entropy)]
         yes, no = watched(recorder, start_file_is_there())
         no += [f"{records.name(path)}: what it held before the job wrote to it" for path in found.rewritten]
@@ -244,6 +247,17 @@ class JobInputs:
         if left_out > 0:
             findings.append(input_findings.more(left_out))
         return inputs, findings
+
+
+def _altered(code: CodeRecord | None, held_at: Mapping[str, str], recorder: Recorder) -> list[str]:
+    """The files that git keeps otherwise than they were read."""
+    unchanged = {}
+    for real, path in held_at.items():
+        stamp = recorder.reads.get(path)
+        if stamp is not None and not has_changed(path, stamp):
+            unchanged[real] = path
+    records = [] if code is None else [code, *code.others]
+    return [path for one in records for path in altered_by_git(one, unchanged)]
 
 
 def _held(

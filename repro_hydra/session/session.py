@@ -161,7 +161,7 @@ class Session:
         if self._paths is None:
             return
         paths, plan, job, keep = self._paths, self._plan, self._job, self._ledger.keep
-        keep("config", lambda: capture.write_config(paths, plan, job))
+        self._ledger.findings += keep("config", lambda: capture.write_config(paths, plan, job)) or []
         keep("code", lambda: capture.write_code(paths, plan))
         environment = keep(
             "environment", lambda: capture.write_environment(paths, plan, job, self._environment)

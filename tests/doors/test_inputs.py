@@ -16,8 +16,14 @@ import json, multiprocessing, os, sqlite3, subprocess, sys
 from pathlib import Path
 
 import hydra
+import itertools
 import local_module
 import numpy as np
+from omegaconf import OmegaConf
+
+counted = itertools.count()
+OmegaConf.register_new_resolver("counted", lambda: next(counted))
+OmegaConf.register_new_resolver("cached", lambda: next(counted), use_cache=True)
 
 TOP = Path("data/top.txt").read_text()
 
@@ -115,7 +121,7 @@ def reading(project: Project) -> Project:
     project.write("local_module.py", "A = 1\n")
     project.write(".gitignore", "outputs/\nmultirun/\n__pycache__/\ndata/\nlocal_module.py\n")
     project.write("train.py", READING)
-    project.write("conf/config.yaml", "seed: 1\n")
+    project.write("conf/config.yaml", "seed: 1\nlayers: {count: '${counted:}', same: '${cached:}'}\n")
     project.commit()
     project.write("untracked.txt", "captured")
     return project
@@ -147,6 +153,8 @@ def test_everything_read_undeclared_is_named_and_nothing_else(reading: Project) 
     assert "data-changed-meanwhile:schedule.txt" in finding_ids(run)
     assert "input-of-a-run:data/run/.hydra/config.yaml" in finding_ids(run)
     assert "system-entropy:/dev/urandom" in finding_ids(run)
+    assert {name for name in finding_ids(run) if "config" in name} >= {"config-not-fixed:layers.count"}
+    assert "config-not-fixed:layers.same" not in finding_ids(run)
 
     coverage = data["coverage"]
     assert any("interpreter's start" in line for line in coverage["watched"])

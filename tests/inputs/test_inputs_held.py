@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from repro_hydra.code.held import held_by_snapshot, ignored_by_git
+from repro_hydra.code.held import altered_by_git, held_by_snapshot, ignored_by_git
 from repro_hydra.record.code import CodeRecord
 from repro_hydra.reproduce.differences import _patched
 
@@ -51,6 +51,42 @@ def test_what_the_snapshot_holds(repository: CodeRecord) -> None:
     assert held.changed == {str(top / "changed.txt")}
     assert ignored_by_git(repository, [str(top / "x.csv"), str(top / "new.txt")]) == {str(top / "x.csv")}
     assert held_by_snapshot(CodeRecord(), old).same == frozenset()
+
+
+def test_what_a_filter_takes_away_is_told(repository: CodeRecord) -> None:
+    """Of files that were read, by what comes out of the snapshot; a filter that gives back what it took is none."""
+    top = Path(str(repository.repository))
+
+    def git(*arguments: str) -> None:
+        identity = ("-c", "user.name=A", "-c", "user.email=a@example.org")
+        subprocess.run(["git", *identity, *arguments], cwd=top, check=True, capture_output=True)
+
+    for name, clean, smudge in (
+        ("strip", "sed s/2/1/", "cat"),
+        ("turn", "rev", "rev"),
+        ("lfs", "false", "false"),
+    ):
+        git("config", f"filter.{name}.clean", clean)
+        git("config", f"filter.{name}.smudge", smudge)
+        (top / f"{name}.py").write_text("X = 2\n")
+    (top / "plain.py").write_text("X = 2\n")
+    (top / "mixed.csv").write_bytes(b"1\r\n2\n")
+    git("add", "plain.py", "lfs.py")
+    (top / ".gitattributes").write_text(
+        "mixed.csv text=auto\nstrip.py filter=strip\nturn.py filter=turn\nlfs.py filter=lfs\n"
+    )
+    git("add", "-f", "strip.py", "turn.py", "mixed.csv", ".gitattributes")
+    git("commit", "-qm", "filtered")
+    head = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=top, check=True, capture_output=True, text=True
+    ).stdout
+    record = CodeRecord(repository=str(top), commit=head.strip())
+    read = {
+        str(top / name): str(top / name)
+        for name in ("strip.py", "turn.py", "lfs.py", "plain.py", "mixed.csv")
+    }
+    assert altered_by_git(record, read) == [str(top / "strip.py"), str(top / "mixed.csv")]
+    assert altered_by_git(record, {"/etc/hosts": "/etc/hosts"}) == altered_by_git(CodeRecord(), read) == []
 
 
 def test_a_patch_that_is_none_changes_no_file() -> None:
