@@ -232,6 +232,9 @@ def test_a_sweep_that_is_left(project: Project, cluster: Cluster) -> None:
         if row["metric"] == "numpy" and row["n"]
     ]
     assert (row["n"], row["failed"]) == (1, 0)
+    second = project.run("-m", "+repro=standard", SLURM, "what=fine", left, f"hydra.sweep.dir={sweep}")
+    second.refused(2, f"wait or run on Slurm ({record['jobs'][1]['job_id']})")
+    assert sweep_of(project) == record
     cluster.cancel(record["jobs"][1]["job_id"])
     wait_until(lambda: "running" not in listed(), 60)
     assert load(sweep / "1", "run")["status"] in ("preempted", "interrupted")
