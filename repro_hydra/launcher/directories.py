@@ -12,7 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from repro_hydra.check.inside.start import VARIABLE
 from repro_hydra.composed import as_hydra_config, as_written, set_value
-from repro_hydra.record.places import project_of, remember_place
+from repro_hydra.record.places import place_of, project_of, remember_place
 from repro_hydra.record.schema import Finding
 
 
@@ -23,10 +23,11 @@ def output_directory(config: DictConfig, key: str) -> tuple[Path, bool]:
     return Path(value).absolute(), "${now:" in as_written(config, key)
 
 
-def remember(place: Path) -> None:
-    """Let `repro-hydra list` find what lies at `place`, unless that is gone in a minute."""
+def remember(directory: Path, *, stamped: bool) -> None:
+    """Let `repro-hydra list` find the run or sweep in `directory`, unless that is gone in a minute."""
     if VARIABLE not in os.environ:  # else a run of a check
-        remember_place(project_of(Path.cwd()), place)
+        project = project_of(Path.cwd())
+        remember_place(project, place_of(directory, project, stamped=stamped))
 
 
 def job_directory(config: DictConfig, number: int) -> Path | None:

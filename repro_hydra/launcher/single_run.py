@@ -78,7 +78,7 @@ def start_run(config: DictConfig, options: ReproConf, rank_zero: RankZero) -> No
         recorded=recorded,
     )
     if recorded is None:  # else this is a scratch copy of the project, and who started it remembers
-        remember(directory.parent)
+        remember(directory, stamped=stamped)
     # A callback cannot replace the task function, and `on_job_end` is not called after SystemExit or Ctrl-C:
     # so the task is wrapped where Hydra passes it on.
     wrap_next_task(lambda task: ExitingTask(rank_zero.telling(RecordedTask(task, plan), directory)))

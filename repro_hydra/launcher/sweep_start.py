@@ -58,7 +58,7 @@ def start_sweep(config: DictConfig, options: ReproConf) -> None:
     if stamped or not directory.exists():
         created.insert(0, directory)
     set_value(config, "hydra.sweep.dir", str(directory))
-    remember(directory.parent)
+    remember(directory, stamped=stamped)
     data, unregistered = register_new_data(checked.data, Path.cwd())
     data, changed = pin_data(data, Path.cwd())
     plan = plan_of_sweep(

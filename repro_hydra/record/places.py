@@ -26,6 +26,30 @@ def project_of(directory: Path) -> Path:
     return absolute
 
 
+def place_of(directory: Path, project: Path, *, stamped: bool) -> Path:
+    """The folder to remember for a run or sweep in `directory`: what `list` shows and `prune` may drop from.
+
+    The folder around it, which the next ones share; but not one that others of the user's projects may lie in.
+
+    Parameters
+    ----------
+    stamped : bool
+        The directory's name holds the time.
+
+    Examples
+    --------
+    >>> project = Path("/home/me/lab/project")
+    >>> place_of(project / "outputs/2026-11-23/10-00-00", project, stamped=True).name
+    '2026-11-23'
+    >>> place_of(project, project, stamped=False) == project  # hydra.run.dir=.
+    True
+    """
+    around = directory.parent
+    if around.is_relative_to(project):
+        return around
+    return around if stamped and not project.is_relative_to(around) else directory
+
+
 def remember_place(project: Path, place: Path, *, state_dir: Path | None = None) -> None:
     """Note that `project` wrote records below `place`. A failure is nobody's problem: nothing is raised.
 

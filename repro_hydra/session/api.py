@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from repro_hydra.config import Mode, ReproConf
 from repro_hydra.config_groups import DIFFERENCES, MODES, strict_conf
 from repro_hydra.program import NoProgram, describe_program
-from repro_hydra.record.places import project_of, remember_place
+from repro_hydra.record.places import place_of, project_of, remember_place
 from repro_hydra.record.schema import RunRecord
 from repro_hydra.session.check import check_start
 from repro_hydra.session.claim import check_directory, reserve_stamped
@@ -101,7 +101,8 @@ def session(
     if stamped and recorded is None:
         directory = reserve_stamped(directory)
     if recorded is None:
-        remember_place(project_of(Path.cwd()), directory.parent)
+        project = project_of(Path.cwd())
+        remember_place(project, place_of(directory, project, stamped=stamped))
     data, unregistered = register_new_data(checked.data, Path.cwd())
     plan = Plan(
         options=chosen,

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import doctest
 import multiprocessing
 from pathlib import Path
 
 import pytest
 
-from repro_hydra.record.places import known_places, project_of, remember_place
+import repro_hydra.record.places
+from repro_hydra.record.places import known_places, place_of, project_of, remember_place
 
 
 @pytest.fixture
@@ -22,6 +24,29 @@ def state(tmp_path: Path) -> Path:
 def notes(state: Path) -> list[str]:
     (file,) = (state / "places").glob("*.txt")
     return file.read_text().splitlines()
+
+
+def test_examples_in_the_docstrings_run() -> None:
+    assert doctest.testmod(repro_hydra.record.places).failed == 0
+
+
+@pytest.mark.parametrize(
+    ("directory", "stamped", "place"),
+    [
+        ("project/outputs/day/time", True, "project/outputs/day"),
+        ("project/fixed", False, "project"),
+        ("project", False, "project"),  # hydra.run.dir=.
+        ("scratch/day/time", True, "scratch/day"),
+        ("scratch/fixed", False, "scratch/fixed"),  # beside the runs of others
+        ("time", True, "time"),  # beside the project itself
+        (".", False, "."),
+    ],
+)
+def test_no_place_holds_the_records_of_other_projects(
+    project: Path, tmp_path: Path, directory: str, stamped: bool, place: str
+) -> None:
+    """`list` would show them, and `prune --records` drop them."""
+    assert place_of(tmp_path / directory, project, stamped=stamped) == tmp_path / place
 
 
 def test_a_place_is_known_once_it_was_noted(project: Path, state: Path, tmp_path: Path) -> None:
