@@ -15,6 +15,7 @@ _SUBMODULE = b"160000"
 _EXACT = frozenset({b"lfs", b"annex"})
 """Filters that give back what they took, by its digest: their files may be large, and are not read again."""
 _MOST_CONVERTED = 200
+_LARGEST_CODE_BYTES = 32 << 20
 
 
 class Held(msgspec.Struct, frozen=True):
@@ -97,26 +98,31 @@ def altered_by_git(
     if not below:
         return []
     git = Git(Path(top), os.environ if environ is None else environ)
-    asked = git.run("check-attr", "-z", "--stdin", "filter", data=_ended(below, "\0")).split(b"\0")
-    kept_elsewhere = {
-        os.fsdecode(name) for name, value in zip(asked[::3], asked[2::3], strict=False) if value in _EXACT
-    }
-    names = [name for name in below if name not in kept_elsewhere]
     blobs, _ = _tree(git, revision)
-    found = git.run(
-        "hash-object",
-        "--no-filters",
-        "--stdin-paths",
-        data=_ended([read_at[below[name]] for name in names], "\n"),
-    ).split()
+    names = [name for name in below if _is_small(read_at[below[name]])]
+    read = _ended([read_at[below[name]] for name in names], "\n")
+    found = git.run("hash-object", "--no-filters", "--stdin-paths", data=read).split()
     converted = [
         name for name, now in zip(names, found, strict=True) if blobs.get(os.fsencode(name), now) != now
     ]
+    if not converted:
+        return []
+    asked = git.run("check-attr", "-z", "--stdin", "filter", data=_ended(converted, "\0")).split(b"\0")
+    exact = {
+        os.fsdecode(name) for name, value in zip(asked[::3], asked[2::3], strict=False) if value in _EXACT
+    }
     return [
         below[name]
         for name in converted[:_MOST_CONVERTED]
-        if _comes_out(git, revision, name) not in (None, _read(read_at[below[name]]))
+        if name not in exact and _comes_out(git, revision, name) not in (None, _read(read_at[below[name]]))
     ]
+
+
+def _is_small(path: str) -> bool:
+    try:
+        return os.stat(path).st_size <= _LARGEST_CODE_BYTES  # noqa: PTH116
+    except OSError:
+        return False
 
 
 def _ended(texts: Iterable[str], by: str) -> bytes:
