@@ -22,6 +22,8 @@ _SECRET_NAMES = re.compile(
     rb"|[._]netrc|\.pgpass|\.pypirc|\.npmrc|\.htpasswd|\.git-credentials|\.my\.cnf|\.s3cfg|\.boto|kaggle\.json",
     re.IGNORECASE,
 )
+SECRETS = "secrets are never captured"
+"""How a reason ends that has to do with one."""
 
 
 def is_environment_file(path: bytes) -> bool:
@@ -33,9 +35,9 @@ def refusal(path: bytes, absolute: bytes, max_file_bytes: int) -> str | None:
     """Why this file must not be captured; None where it may be."""
     name = path.rpartition(b"/")[2]
     if is_environment_file(path):
-        return "holds the environment of one machine; secrets are never captured"
+        return f"holds the environment of one machine; {SECRETS}"
     if _SECRET_NAMES.fullmatch(name):
-        return "is named like a secret; secrets are never captured"
+        return f"is named like a secret; {SECRETS}"
     try:
         state = os.lstat(absolute)
         if not stat.S_ISREG(state.st_mode):
@@ -48,5 +50,5 @@ def refusal(path: bytes, absolute: bytes, max_file_bytes: int) -> str | None:
         return f"cannot be read ({error.strerror})"
     if secret is not None:
         kind, line = secret
-        return f"line {line} looks like {kind}; secrets are never captured"
+        return f"line {line} looks like {kind}; {SECRETS}"
     return None

@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+from repro_hydra.code.admit import SECRETS
 from repro_hydra.record.schema import Finding, Severity
 
 
@@ -54,10 +55,11 @@ def git_refused(start: Path, said: str) -> Finding:
 
 
 def not_captured(path: str, reason: str, *, harmless: bool, mend: str | None = None) -> Finding:
-    mend = (
-        mend
-        or f"Commit it, or have git ignore it if it is no code: echo {shlex.quote('/' + path)} >> .gitignore"
-    )
+    if mend is None:
+        # A key that was committed once is in the history for ever: that is never the advice.
+        first = "Take it out of the file, or" if reason.endswith(SECRETS) else "Commit it, or"
+        code = "" if reason.endswith(SECRETS) else " if it is no code"
+        mend = f"{first} have git ignore it{code}: echo {shlex.quote('/' + path)} >> .gitignore"
     return Finding(
         id=f"code-not-captured:{path}",
         severity="harmless" if harmless else "blocks",

@@ -80,7 +80,9 @@ def _next_level(
         if names & _RUN_MARKS or names & _ENVIRONMENT_MARKS:
             continue
         if b".git" in names:
-            found.not_captured[folder + b"/"] = "a git repository of its own, not registered as a submodule"
+            found.not_captured[folder + b"/"] = (
+                "is a git repository of its own, not registered as a submodule"
+            )
             continue
         for item in items:
             path = folder + b"/" + item.name

@@ -90,7 +90,7 @@ class MetricsLog:
         Raises
         ------
         ValueError
-            For a value that is no number, or a metric named ``step`` or ``time``.
+            For a value that is no number, a metric named ``step`` or ``time``, or a step between two.
         OSError
             The line cannot be written; nothing of it is in the file.
         """
@@ -111,6 +111,8 @@ class MetricsLog:
             values = as_values(metrics)
         with self._lock:
             number = self._next_step if step is None else int(step)
+            if step is not None and number != step:
+                raise ValueError(f"log_metrics: step: expected a whole number, found {step!r}")
             self._next_step = number + 1
             now = _clock()
             if not 0 <= now - self._looked_at < self._fresh_s:  # below 0: somebody has set the clock back

@@ -66,6 +66,7 @@ def test_a_secret_is_in_neither_patch_nor_snapshot(repository: Repository) -> No
         "code-not-captured:notes.txt": "blocks",
         "dirty": "harmless",
     }
+    assert not any("Commit it" in finding.message for finding in state.findings)  # no advice for a key
     assert (record.dirty_files, record.untracked_files) == (
         ["config/staged.yaml", "notes.txt"],
         ["id_rsa", "new.py", "ok.py"],

@@ -114,6 +114,8 @@ class TestMetrics:
         log.log({"loss": np.float32(0.5)})
         log.log({"loss": float("nan")}, step=7)
         log.log({"accuracy": 1})
+        with pytest.raises(ValueError, match=r"step: expected a whole number, found 7\.5"):
+            log.log({"accuracy": 2}, step=7.5)  # type: ignore[arg-type]  # not 7, which another line has
         log.close()
         rows = [json.loads(line, parse_constant=pytest.fail) for line in (tmp_path / "m.jsonl").open()]
         assert [row["step"] for row in rows] == [0, 7, 8]
