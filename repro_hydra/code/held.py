@@ -44,10 +44,10 @@ def held_by_snapshot(
     GitError, GitUnavailableError
         Git, which made the snapshot, can't be asked any more.
     """
-    revision = None if record is None else record.snapshot or record.commit
-    if record is None or record.repository is None or revision is None:
+    place = _kept_in(record)
+    if place is None:
         return Held()
-    top = os.path.realpath(record.repository)
+    top, revision = place
     git = Git(Path(top), os.environ if environ is None else environ)
     start = len(top.rstrip(os.sep)) + 1
     below = {path: os.fsencode(path[start:]) for path in {*paths, *suspected} if _is_below(path, top)}
@@ -86,10 +86,10 @@ def altered_by_git(
     GitError, GitUnavailableError
         Git, which made the snapshot, can't be asked any more.
     """
-    revision = None if record is None else record.snapshot or record.commit
-    if record is None or record.repository is None or revision is None:
+    place = _kept_in(record)
+    if place is None:
         return []
-    top = os.path.realpath(record.repository)
+    top, revision = place
     below = {
         os.path.relpath(path, top): path
         for path in read_at
@@ -123,6 +123,14 @@ def _is_small(path: str) -> bool:
         return os.stat(path).st_size <= _LARGEST_CODE_BYTES  # noqa: PTH116
     except OSError:
         return False
+
+
+def _kept_in(record: CodeRecord | None) -> tuple[str, str] | None:
+    """The top of the work tree, and the commit that holds what a run had of it."""
+    revision = None if record is None else record.snapshot or record.commit
+    if record is None or record.repository is None or revision is None:
+        return None
+    return os.path.realpath(record.repository), revision
 
 
 def _ended(texts: Iterable[str], by: str) -> bytes:

@@ -182,6 +182,11 @@ def watched(recorder: Recorder, start_file: bool) -> tuple[list[str], list[str]]
         yes.append(f"the same in {ranks} other ranks of the run")
     if pythons:
         yes.append(f"the same in {len(pythons)} Python programs that it started")
+    if forked or pythons:
+        count = len(forked) + len(pythons)
+        no.append(
+            f"in {count} processes of the job's: generators without a seed, variables, what asks the system"
+        )
     if sys.platform == "linux":
         yes.append("files that native code has open or mapped when the job ends")
     if not recorder.from_start:

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
+from repro_hydra.inputs.hook import active
 from repro_hydra.record.find import read_result, resolve, walk
 from repro_hydra.record.paths import RunPaths
 from repro_hydra.record.places import known_places, project_of
@@ -271,6 +272,11 @@ def _order(run: LoadedRun) -> tuple[bytes, bool, float, str]:
 
 def _load(directory: str) -> LoadedRun:
     paths = RunPaths(Path(directory))
+    recorder = active()
+    if (
+        recorder is not None
+    ):  # within a job this is an input, which nobody would be told of: this package opens it
+        recorder.looked_at(str(file) for file in (paths.run, paths.config, paths.result))
     record = read(paths.run, RunRecord)
     config: JSON = {}
     unresolved: JSON = None

@@ -10,6 +10,8 @@ import pytest
 from made_records import MadeSweep, make_run
 
 import repro_hydra
+from repro_hydra.inputs.hook import activate, deactivate
+from repro_hydra.inputs.recorder import Recorder
 from repro_hydra.record.find import UnresolvedReference
 from repro_hydra.record.paths import RunPaths
 from repro_hydra.record.where import WhereError
@@ -23,6 +25,18 @@ def sweep(tmp_path: Path) -> Path:
         RunPaths(run).metrics.write_text(json.dumps({"step": 0, "loss": value}) + "\n")
     made.run(3, error="diverged")
     return tmp_path / "m"
+
+
+def test_what_a_job_loads_is_an_input_of_it(sweep: Path) -> None:
+    """Though this package opens it, whose own reading is nobody's input."""
+    recorder = Recorder(from_start=False)
+    activate(recorder)
+    try:
+        repro_hydra.load_runs(sweep)
+    finally:
+        deactivate()
+    seen = {Path(path).name for path, stamp in recorder.reads.items() if stamp is not None}
+    assert seen == {"run.json", "config.json", "result.json"}
 
 
 def test_one_run(sweep: Path) -> None:
