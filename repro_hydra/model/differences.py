@@ -51,6 +51,11 @@ def compare_trees(a: Any, b: Any, step: int, stage: str, rtol: float, atol: floa
     return None
 
 
+def holds_something(value: Any) -> bool:
+    """Whether there is a value in it that could differ: not in None, nor in an empty mapping."""
+    return any(leaf is not None for _, leaf in _leaves(value))
+
+
 def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
     items = value.items() if isinstance(value, Mapping) else None
     if isinstance(value, (tuple, list)):

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from repro_hydra.model.differences import FirstDifference, compare_trees
+from repro_hydra.model.differences import FirstDifference, compare_trees, holds_something
 from repro_hydra.model.subject import Called, Forward, Loss, State, Subject
 
 
@@ -60,7 +60,7 @@ def verify_determinism(
         Of a plain function only ``model_or_fn(batch)`` is compared.
     loader : iterable of batches
         Of a tuple or list the first item is the model's input, a mapping is its keyword arguments; anything else is
-        the input.
+        the input. Of an iterator, which can be gone through once, the batches themselves are not compared.
     steps : int
         At most so many batches.
     loss : callable, optional
@@ -79,7 +79,7 @@ def verify_determinism(
     Raises
     ------
     ValueError
-        Without a batch, or with fewer than two repeats.
+        Without a batch, with fewer than two repeats, or where a plain function gives nothing that could be compared.
     """
     if repeats < 2:
         raise ValueError(f"repeats: expected at least 2, found {repeats}")
@@ -92,16 +92,23 @@ def verify_determinism(
         subject: Subject | Called = Called(model_or_fn)
     else:
         subject = Subject(model_or_fn, loss, optimizer, forward, train)
+    once = isinstance(loader, Iterator)
+    stages = tuple(stage for stage in subject.stages if stage != "batch" or not once)
     put_back = subject.state.take(attributes=True)
+    any_compared = False
     try:
         for number, batch in enumerate(batches):
-            first = _repeated(subject, batch, number, repeats, rtol, atol)
+            first, compared = _repeated(subject, batch, number, repeats, rtol, atol)
+            any_compared = any_compared or compared
             if first is not None:
-                stages = subject.stages
                 return DeterminismReport(deterministic=False, steps=number, compared=stages, first=first)
     finally:
         put_back()
-    return DeterminismReport(deterministic=True, steps=len(batches), compared=subject.stages)
+    if not any_compared:
+        raise ValueError(
+            "model_or_fn: expected something to compare, found that it gives nothing back in any step"
+        )
+    return DeterminismReport(deterministic=True, steps=len(batches), compared=stages)
 
 
 def _repeated(
@@ -111,8 +118,11 @@ def _repeated(
     repeats: int,
     rtol: float,
     atol: float,
-) -> FirstDifference | None:
-    """One step, again and again from the same state; the state after the last is where the next begins."""
+) -> tuple[FirstDifference | None, bool]:
+    """One step, again and again from the same state; the state after the last is where the next begins.
+
+    Also whether there was anything to compare.
+    """
     again = subject.state.take()
     kept = [(stage, copy.deepcopy(_detached(value))) for stage, value in subject.step(copy.deepcopy(batch))]
     for _ in range(repeats - 1):
@@ -120,8 +130,8 @@ def _repeated(
         for (stage, before), (_, value) in zip(kept, subject.step(copy.deepcopy(batch)), strict=True):
             difference = compare_trees(before, _detached(value), number, stage, rtol, atol)
             if difference is not None:
-                return difference
-    return None
+                return difference, True
+    return None, any(holds_something(value) for _, value in kept)
 
 
 def _batches_twice(

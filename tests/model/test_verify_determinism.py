@@ -160,8 +160,17 @@ def test_a_tolerance_is_an_option() -> None:
     assert verify_determinism(lambda batch: torch.tensor([float("nan")]), [1])
 
 
+def test_what_can_be_gone_through_once_is_not_called_compared() -> None:
+    report = verify_determinism(lambda batch: batch, iter([torch.ones(2)]))
+    assert (report.deterministic, report.compared) == (True, ("output",))
+    assert verify_determinism(lambda batch: batch, [torch.ones(2)]).compared == ("batch", "output")
+
+
 def test_misuse_is_told() -> None:
     with pytest.raises(ValueError, match="at least one batch"):
         verify_determinism(model(), [])
+    for nothing in (None, {}, [None, {"a": None}]):
+        with pytest.raises(ValueError, match="something to compare"):
+            verify_determinism(lambda _, nothing=nothing: nothing, [torch.ones(2)])
     with pytest.raises(ValueError, match="repeats"):
         verify_determinism(model(), loader(), repeats=1)
