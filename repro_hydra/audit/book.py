@@ -18,7 +18,8 @@ _LIMIT = 1000
 """Objects that are kept to see, at the end, whether somebody has seeded them."""
 _FAMILIAR = 50
 """How often one call that seeds again is looked at: 0.15 ms each, which a step of training should not pay for ever."""
-_SESSION = OURS + "session" + os.sep
+_US = (OURS + "session" + os.sep, OURS + "imports.py")
+"""A run seeds each library itself, also one that the task imports: right after the import, from the hook on it."""
 _WORDS = {
     Origin.own: "with the run's own seed",
     Origin.derived: "with a value that depends on the run's seed",
@@ -87,7 +88,7 @@ class AuditBook:
         """The user's line for whose sake this call was made, whatever libraries lie between; None for ours."""
         for caller in callers(frame):
             filename = caller.f_code.co_filename
-            if filename.startswith(_SESSION):
+            if filename.startswith(_US):
                 return None
             if is_users(filename):
                 return site_of(caller, self.start)
@@ -118,7 +119,7 @@ class AuditBook:
             return
         site = None
         for caller in callers(frame):
-            if caller.f_code.co_filename.startswith(_SESSION):
+            if caller.f_code.co_filename.startswith(_US):
                 return  # that is us
             if is_users(caller.f_code.co_filename):
                 site = site_of(caller, self.start)

@@ -122,3 +122,32 @@ def test_seeding_again_with_the_runs_own_seed_is_written_down(plain: dict[str, F
     assert finding["severity"] == "harmless"
     assert finding["id"] == "seeded-again:numpy.random@case_numpy-seed-own.py:5"
     assert "the run's own seed" in finding["message"]
+
+
+LATE = """
+import json, sys
+import repro_hydra
+with repro_hydra.session({"seed": 3}, mode="standard", run_dir="run"):
+    assert "numpy" not in sys.modules
+    import numpy
+    if "again" in sys.argv:
+        repro_hydra.seed_everything(11)
+run = json.load(open("run/.repro/run.json"))
+print(json.dumps([run["seeds"]["numpy"], [one["message"] for one in run["findings"]]]))
+"""
+
+
+@pytest.mark.parametrize("again", [[], ["again"]], ids=["ours", "the user's"])
+def test_seeding_a_library_that_the_task_imports_is_the_runs_own_work(
+    tmp_path: Path, again: list[str]
+) -> None:
+    """No line of the user's did it; `seed_everything` in the task is a line of the user's, which did."""
+    (tmp_path / "script.py").write_text(LATE)
+    done = subprocess.run(
+        [sys.executable, "script.py", *again], cwd=tmp_path, capture_output=True, text=True, timeout=100
+    )
+    assert done.returncode == 0, done.stderr
+    seed, messages = json.loads(done.stdout)
+    assert seed == 3
+    seeded = [message for message in messages if "numpy.random is seeded again" in message]
+    assert [message.split(":")[:2] for message in seeded] == ([["script.py", "8"]] if again else [])
