@@ -132,6 +132,7 @@ def _check(asked: Asked, scratch: Path) -> Check:
         details=[_detail(number, outcome) for number, outcome in enumerate(outcomes, start=1)],
         extra_runs=len(search.outcomes),
         not_varied=not_varied,
+        not_compared=changed,
         kept=str(scratch) if asked.keep else None,
     )
 

@@ -70,5 +70,7 @@ class Check(Part, frozen=True, kw_only=True):
     """Those made to find the cause."""
     not_varied: dict[str, str] = {}
     """Conditions that could not be varied here, and why."""
+    not_compared: list[str] = []
+    """Files that a Hydra program wrote in the project, outside of the directory that Hydra gave it."""
     kept: str | None = None
     """Where the runs lie, if they were kept."""

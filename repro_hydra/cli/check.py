@@ -93,6 +93,13 @@ def page(answer: Check) -> list[str]:
         for number, cause in enumerate(answer.causes[:_MOST])
     ]
     lines += [f"not varied: {name}: {why}" for name, why in answer.not_varied.items()]
+    if answer.not_compared:
+        shown = ", ".join(answer.not_compared[:_MOST])
+        more = len(answer.not_compared) - _MOST
+        lines.append(
+            f"not compared: written in the project, outside of the run's directory: {shown}"
+            f"{f' and {more} more' if more > 0 else ''}"
+        )
     if answer.extra_runs:
         lines.append(f"{answer.extra_runs} more runs were made to find the cause")
     if answer.kept:

@@ -57,6 +57,14 @@ def test_a_clean_program_is_reproducible(lab: Laboratory) -> None:
     assert document["spread"] == [{"metric": "a", "n": 3, "distinct": 1, "min": 0.1, "max": 0.1, "std": 0.0}]
     sweep = check(lab, "train.py", "-m", "seed=1,2", options=("--runs", "2"), code=0)
     assert [item["metric"] for item in sweep["spread"]] == ["0: a", "1: a"]
+    assert sweep["not_compared"] == []
+    # What it writes where Hydra does not know of it differs, is not compared, and is not passed over either.
+    lab.holding(
+        "import os\n"
+        + CLEAN.replace("    return", "    open('state.bin', 'wb').write(os.urandom(4))\n    return")
+    )
+    ended = lab.repro("check", "--runs", "2", "--", sys.executable, "train.py").ok()
+    assert "not compared: written in the project, outside of the run's directory: state.bin" in ended.out
 
 
 def test_each_cause_is_named_with_its_line(lab: Laboratory) -> None:
