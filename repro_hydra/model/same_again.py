@@ -37,6 +37,7 @@ class DeterminismReport:
 def verify_determinism(
     model_or_fn: nn.Module | Callable[[Any], Any],
     loader: Iterable[Any],
+    num_steps: int | None = None,
     *,
     steps: int = 10,
     loss: Loss | None = None,
@@ -61,6 +62,8 @@ def verify_determinism(
     loader : iterable of batches
         Of a tuple or list the first item is the model's input, a mapping is its keyword arguments; anything else is
         the input. Of an iterator, which can be gone through once, the batches themselves are not compared.
+    num_steps : int, optional
+        `steps` by the name and in the place that the guide has for it.
     steps : int
         At most so many batches.
     loss : callable, optional
@@ -79,8 +82,12 @@ def verify_determinism(
     Raises
     ------
     ValueError
-        Without a batch, with fewer than two repeats, or where a plain function gives nothing that could be compared.
+        Without a batch or a step, with fewer than two repeats, or where a plain function gives nothing that could be
+        compared.
     """
+    steps = steps if num_steps is None else num_steps
+    if steps < 1:
+        raise ValueError(f"steps: expected at least 1, found {steps}")
     if repeats < 2:
         raise ValueError(f"repeats: expected at least 2, found {repeats}")
     batches, difference = _batches_twice(loader, steps, rtol, atol)

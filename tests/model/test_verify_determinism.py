@@ -174,3 +174,12 @@ def test_misuse_is_told() -> None:
             verify_determinism(lambda _, nothing=nothing: nothing, [torch.ones(2)])
     with pytest.raises(ValueError, match="repeats"):
         verify_determinism(model(), loader(), repeats=1)
+    with pytest.raises(ValueError, match="steps: expected at least 1, found 0"):
+        verify_determinism(model(), loader(), steps=0)
+
+
+def test_a_call_as_the_guide_has_it_works() -> None:
+    """``verify_determinism(model, dataloader, num_steps=10)``, its last argument by name or by place."""
+    batches = [torch.ones(2)] * 5
+    assert verify_determinism(lambda batch: batch, batches, num_steps=3).steps == 3
+    assert verify_determinism(lambda batch: batch, batches, 2).steps == 2
