@@ -103,6 +103,8 @@ class Places:
         self._own = _folders([*own, *(os.path.realpath(path) for path in own)])
         self._sweep_dir = sweep_dir
         self._system = _folders([*self._prefixes(), *self._installed(environ), *_WHOLE, *_settings(environ)])
+        home = environ.get("HOME") or os.path.expanduser("~")  # noqa: PTH111
+        self._settings_in_home = _folders(f"{home}/{name}" for name in _SETTINGS)
         self._marked: dict[str, bool] = {}
 
     def _holds_project(self, folder: str) -> bool:
@@ -146,6 +148,10 @@ class Places:
         if any(part.startswith("torchinductor_") for part in parts[:-1]):
             return True  # compiled code, in the folder for temporary files
         return _SECRETS.fullmatch(parts[-1]) is not None
+
+    def is_setting(self, path: str) -> bool:
+        """Whether it is a setting in the user's home: a library's, or one that the script itself keeps there."""
+        return f"{path}{os.sep}".startswith(self._settings_in_home)
 
     def in_a_run(self, path: str) -> bool:
         """Whether it lies in the folder of a Hydra run or of a sweep, this one's or an earlier one's."""

@@ -41,6 +41,8 @@ class Inputs:
     """Held by the snapshot with another content than they had by the time the job read them."""
     changed_at_start: list[str] = field(default_factory=list)
     """Held by the snapshot, and changed between a first reading and the snapshot: it may hold either."""
+    settings: list[str] = field(default_factory=list)
+    """In the user's home: no inputs, for libraries read them by the dozen."""
     held_at: dict[str, str] = field(default_factory=dict)
     """What the snapshot holds, by real path where the user has it: where the job found it."""
     rewritten: list[str] = field(default_factory=list)
@@ -79,6 +81,8 @@ def undeclared(
     for path, stamp in opened.items():
         name, real = _names(path, moved or {}, folders)
         if places.excludes(name) or places.excludes(real) or is_index_of_hub(name):
+            if places.is_setting(name):
+                found.settings.append(name)
             continue
         # A frozen copy of the code is nobody's to write to; a hub's file is known by its revision, whenever it came.
         still = name != os.path.normpath(path) or hub_source(name) is not None

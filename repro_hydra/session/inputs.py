@@ -30,6 +30,7 @@ from repro_hydra.session.input_records import InputRecords, of_answer, of_torchs
 MOST_LISTED = 100
 MOST_DIGESTED_BYTES = 8 << 30
 MOST_IN_A_HURRY_BYTES = 64 << 20
+MOST_SETTINGS = 10
 MOST_PROCESSES = 200
 _CLOCKS_DIFFER_NS = 2_000_000_000
 """By so much a file server's clock may be behind this machine's."""
@@ -159,6 +160,9 @@ class JobInputs:
             for path in sorted(recorder.appended)
             if not places.excludes(path)
         ]
+        if found.settings:
+            listed = ", ".join(sorted(found.settings)[:MOST_SETTINGS])
+            no.append(f"what stands in {len(found.settings)} settings of the user's that were read: {listed}")
         no += ["standard input, which is a pipe"] if is_piped else []
         brought = [path for path in code_in_use() if path not in recorder.reads and not places.excludes(path)]
         no += (

@@ -86,6 +86,15 @@ def test_a_file_of_another_run_is_listed_and_harmless(job: JobInputs, tmp_path: 
     assert findings["input-of-a-run:outputs/0/weights.pt"].severity == "harmless"
 
 
+def test_settings_in_the_home_are_named(job: JobInputs, tmp_path: Path) -> None:
+    """They are no inputs, since libraries read their own; a script's own may change what it computes."""
+    read(job, make(tmp_path / "home/.config/mine/rate.toml"), make(tmp_path / "home/.cache/pip/x"))
+    data, findings = job.report(DataRecord(), CodeRecord())
+    assert (data.inputs, findings) == ([], [])
+    (line,) = [line for line in data.coverage.not_watched if "settings" in line]
+    assert line.endswith(f"1 settings of the user's that were read: {tmp_path}/home/.config/mine/rate.toml")
+
+
 def test_what_a_library_cached_is_mended_there(job: JobInputs, tmp_path: Path) -> None:
     """The cache of `map` is nobody's data to declare."""
     read(job, make(tmp_path / "project/data/cache-0a1f.arrow"))
