@@ -14,7 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from repro_hydra.program import Program
+from repro_hydra.program import NoProgram, Program
+from repro_hydra.sites import callers
 
 TaskFunction = Callable[[Any], Any]
 TaskId = tuple[str, str]
@@ -27,6 +28,23 @@ class MainNotReached(Exception):
 
 class _Done(BaseException):
     """Leaves the script once its task was run."""
+
+
+def to_execute(program: Program | NoProgram) -> Program | None:
+    """`program`, where executing it anew leads to the task of the sweep that is being started.
+
+    It does where ``@hydra.main`` started that. A script that calls Hydra by itself (``hydra_zen.launch``) would start
+    all that it starts once more in each job, so there the task travels by value.
+    """
+    return program if isinstance(program, Program) and started_by_hydra_main() else None
+
+
+def started_by_hydra_main() -> bool:
+    """Whether what is asked stands below a call of a function that `hydra.main` decorated."""
+    return any(
+        frame.f_code.co_name == "_run_hydra" and str(frame.f_globals.get("__name__")).startswith("hydra.")
+        for frame in callers(sys._getframe())
+    )
 
 
 def task_id(task: Any) -> TaskId:

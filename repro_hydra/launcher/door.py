@@ -19,6 +19,7 @@ from omegaconf import DictConfig
 from repro_hydra.code.freeze import FreezeError
 from repro_hydra.code.frozen_tree import FrozenTree
 from repro_hydra.config import Mode
+from repro_hydra.launcher.anew import to_execute
 from repro_hydra.launcher.detached import OTHER_DIRECTORY, SLURM, refuse_while_jobs_go_on, told_when_left
 from repro_hydra.launcher.failed_jobs import FailedJobs
 from repro_hydra.launcher.freezing import freeze_sweep, not_frozen, remember_code
@@ -78,11 +79,10 @@ class SweepDoor:
         self._isolates = plan.mode is not Mode.record
         self._on_slurm = str(config.hydra.launcher.get("_target_")) == SLURM
         """Its jobs may go on when this process has ended."""
-        found = program if isinstance(program, Program) else None
         self._lock = WriterLock(
             self._paths.sweep_dir, os.environ, name=SWEEP_LOCK, instead=self._instead_of_a_second
         )
-        self._start = JobStart(found, list(sys.argv), required_at_start(plan.options))
+        self._start = JobStart(to_execute(program), list(sys.argv), required_at_start(plan.options))
         self._launcher: Any = None
         self._closed = False
         self.ledger = self._open_ledger(record)

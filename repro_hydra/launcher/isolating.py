@@ -17,7 +17,7 @@ from omegaconf import DictConfig
 
 from repro_hydra.arguments import job_argv
 from repro_hydra.composed import set_value
-from repro_hydra.launcher.anew import task_id
+from repro_hydra.launcher.anew import task_id, to_execute
 from repro_hydra.launcher.batch import Batch, Job
 from repro_hydra.launcher.pickling import dumps
 from repro_hydra.launcher.pool import CleanProcess, can_fork, libraries_to_preload
@@ -25,7 +25,7 @@ from repro_hydra.launcher.slots import gpus_here, share_gpus
 from repro_hydra.launcher.spec import JobSpec
 from repro_hydra.launcher.task import JobStart, RecordedTask
 from repro_hydra.launcher.work import HydraWork
-from repro_hydra.program import Program, describe_program, started_in
+from repro_hydra.program import describe_program, started_in
 from repro_hydra.session.say import say
 from repro_hydra.temporary import TemporaryFolder
 
@@ -123,9 +123,7 @@ class IsolatingLauncher(Launcher):
 
     def how_to_start(self) -> JobStart:
         if self.job_start is None:
-            found = describe_program()
-            program = found if isinstance(found, Program) else None
-            self.job_start = JobStart(program, list(sys.argv), {})
+            self.job_start = JobStart(to_execute(describe_program()), list(sys.argv), {})
         return self.job_start
 
     def spec_for(self, job: Job, environ: dict[str, str]) -> JobSpec:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any, NoReturn
 
 from omegaconf import DictConfig
@@ -23,20 +25,30 @@ def stop(message: str, status: int) -> NoReturn:
 
 
 def wrap_next_task(wrap: Callable[[Any], Callable[[DictConfig], Any]]) -> None:
-    """Pass ``wrap(task)`` instead of the task to the next call of Hydra's `run_job` in this process."""
+    """Pass ``wrap(task)`` instead of the task to the next call of Hydra's `run_job` in this process.
+
+    Whoever calls it: Hydra itself, or a library that starts jobs in Hydra's way (`hydra_zen.launch`).
+    """
     import hydra._internal.hydra
 
-    hydra_module: Any = hydra._internal.hydra
-    original = hydra_module.run_job
+    original: Any = hydra._internal.hydra.run_job  # type: ignore[attr-defined]
+    modules: list[Any] = list(sys.modules.values())  # anything may stand there
+    holders = [
+        vars(module)
+        for module in modules
+        if isinstance(module, ModuleType) and vars(module).get("run_job") is original
+    ]
 
     def run_job(*, task_function: Any, **rest: Any) -> Any:
-        hydra_module.run_job = original
+        for names in holders:
+            names["run_job"] = original
         result = original(task_function=wrap(task_function), **rest)
         if isinstance(result._return_value, BaseException):  # which is to be raised from there
             leave_out_our_frames(result._return_value)
         return result
 
-    hydra_module.run_job = run_job
+    for names in holders:
+        names["run_job"] = run_job
 
 
 class ExitingTask:

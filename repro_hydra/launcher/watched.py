@@ -10,6 +10,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
+from repro_hydra.launcher.anew import started_by_hydra_main
 from repro_hydra.launcher.detached import SLURM
 from repro_hydra.launcher.failed_jobs import FailedJobs
 from repro_hydra.launcher.frozen import FrozenConfigLoader
@@ -61,7 +62,7 @@ class WatchedSweeper:
         except Exception as error:
             ledger = self._door.ledger
             shown = self._door.failed.as_shown(error, ledger.record.jobs, ledger.paths.sweep_dir)
-            if shown is error:
+            if shown is error or not started_by_hydra_main():  # who calls Hydra by themselves may catch it
                 raise
             raise shown from None
         finally:

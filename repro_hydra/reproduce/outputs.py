@@ -11,7 +11,7 @@ from pathlib import Path
 from repro_hydra.record.manifest import digest_bytes, digest_file
 from repro_hydra.record.paths import RECORD_DIR
 from repro_hydra.record.schema import Manifest
-from repro_hydra.reproduce import dated
+from repro_hydra.reproduce import archived, dated
 from repro_hydra.reproduce.inside import LeadsOut, path_inside, read_inside
 from repro_hydra.reproduce.original import Original
 from repro_hydra.reproduce.results import Tolerance
@@ -98,11 +98,22 @@ def _look_into(
         if name.endswith(dated.SUFFIXES) and _same_but_for_time(original.dir, reproduced.dir, name):
             outcome.files -= 1  # its bits are not equal, and say nothing
         elif name.endswith(SUFFIXES):
-            _compare_weights(outcome, name, before, after, tolerance)
+            storages = _same_in_another_directory(original.dir, before, reproduced.dir, after)
+            if storages is not None:
+                outcome.tensors += storages
+            else:
+                _compare_weights(outcome, name, before, after, tolerance)
         else:
             _compare_text(outcome, original.dir, reproduced.dir, name, tolerance)
     except (LeadsOut, OSError) as error:
         _differs(outcome, f"{name}: {error}")
+
+
+def _same_in_another_directory(original: Path, before: Path, reproduced: Path, after: Path) -> int | None:
+    """Of a checkpoint that says where it lies: how many storages of tensors, all equal, it holds."""
+    if not before.name.endswith(archived.SUFFIXES):
+        return None
+    return archived.same_but_for_directory((before, str(original)), (after, str(reproduced)))
 
 
 def _compare_weights(

@@ -15,7 +15,7 @@ from typing import Any
 
 from repro_hydra.reproduce.results import Tolerance
 
-SUFFIXES = (".pt", ".pth", ".npz", ".npy", ".safetensors")
+SUFFIXES = (".pt", ".pth", ".ckpt", ".npz", ".npy", ".safetensors")
 _SAFE_TORCH = (2, 10)
 """Ways around `weights_only` were mended in 2.6.0 and 2.10.0."""
 

@@ -173,6 +173,52 @@ def test_where_warnings_are_errors(project: Project) -> None:
     assert "Warning" not in ended.text
 
 
+def test_below_torchrun(project: Project) -> None:
+    """Each rank would start a sweep, and they waited for each other for ever: refused, and in record mode let be."""
+    ranks = {"RANK": "0", "WORLD_SIZE": "2"}
+    project.holding().run("-m", "+repro=strict", "seed=1,2", **ranks).refused(2, "2 ranks", "torchrun")
+    ended = project.run("-m", "+repro=record", "seed=1,2", **ranks).ok()
+    assert "NOT recorded" in ended.err
+    assert not project.runs()
+
+
+CALLS_HYDRA = """
+import sys
+
+import numpy as np
+from hydra import initialize
+from hydra.core.global_hydra import GlobalHydra
+
+
+def task(cfg):
+    if cfg.seed == 9:
+        raise ValueError("nine")
+    return float(np.random.rand())
+
+
+if __name__ == "__main__":
+    print("started")
+    with initialize(version_base=None, config_path="conf"):
+        (jobs,) = GlobalHydra.instance().hydra.multirun("config", task, ["+repro=strict", "seed=1,2"])
+    print([job.return_value for job in jobs])
+    with initialize(version_base=None, config_path="conf"):
+        try:
+            GlobalHydra.instance().hydra.multirun("config", task, ["+repro=strict", "seed=9"])
+        except ValueError as error:
+            print("caught", error)
+"""
+
+
+def test_a_script_that_calls_hydra_by_itself(project: Project) -> None:
+    """As hydra_zen's `launch` does it: its jobs do not start all that it starts, and it catches what they raise."""
+    ended = project.holding(CALLS_HYDRA).run().ok()
+    assert ended.out.count("started") == 1
+    assert "caught nine" in ended.out
+    values = [result(run)["objective"] for run in project.runs() if load(run, "run")["status"] == "completed"]
+    assert str(values) in ended.out
+    assert len(set(values)) == 2
+
+
 def test_record_mode_leaves_the_launcher(project: Project) -> None:
     """In record mode the jobs share the launcher's process as before, and each has its record."""
     project.holding().run("-m", "+repro=record", "seed=1,2,3").ok()
