@@ -97,13 +97,20 @@ def check_options(options: ReproConf) -> list[Finding]:
 
 
 def _check_pins(options: DeterminismConf) -> None:
-    """A zone that the C library does not know would be UTC without a word.
+    """What the C library does not know would be UTC, the locale C, or a number of threads of its own, without a word.
 
     Raises
     ------
     Misuse
     """
-    zone, umask = options.time_zone, options.umask
+    zone, umask, locale = options.time_zone, options.umask, options.locale
+    if options.threads is not None and options.threads < 1:
+        raise Misuse(f"determinism.threads: expected at least 1, or null, found {options.threads}")
+    if locale is not None and not _is_installed(locale):
+        raise Misuse(
+            f"determinism.locale: expected one that is installed, such as C.UTF-8, found {locale!r}. "
+            "Run: locale -a"
+        )
     if zone is not None and re.fullmatch(r"[A-Za-z<][^/]*\d.*", zone) is None:  # POSIX's form: CET-1CEST
         from zoneinfo import ZoneInfo, ZoneInfoNotFoundError  # late: few runs pin their zone
 
@@ -115,6 +122,19 @@ def _check_pins(options: DeterminismConf) -> None:
             ) from None
     if umask is not None and re.fullmatch(r"[0-7]{1,3}", umask) is None:
         raise Misuse(f"determinism.umask: expected octal digits such as 022, found {umask!r}")
+
+
+def _is_installed(name: str) -> bool:
+    import locale  # late: few runs pin theirs
+
+    before = locale.setlocale(locale.LC_ALL)
+    try:
+        locale.setlocale(locale.LC_ALL, name)
+    except locale.Error:
+        return False
+    finally:
+        locale.setlocale(locale.LC_ALL, before)
+    return True
 
 
 def _not_deterministic(options: DeterminismConf) -> list[Finding]:

@@ -109,7 +109,13 @@ def test_a_value_that_is_not_deterministic_is_refused(project: Project, option: 
 
 
 @pytest.mark.parametrize(
-    ("option", "found"), [("time_zone=Mars/Olympus", "Mars/Olympus"), ("umask=888", "888")]
+    ("option", "found"),
+    [
+        ("time_zone=Mars/Olympus", "Mars/Olympus"),
+        ("umask=888", "888"),
+        ("locale=xx_YY", "xx_YY"),
+        ("threads=0", "0"),
+    ],
 )
 def test_a_pin_that_is_none_is_misuse(project: Project, option: str, found: str) -> None:
     """The C library would take an unknown zone for UTC without a word."""
