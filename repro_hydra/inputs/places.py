@@ -58,8 +58,8 @@ _COMPILED = (".pyc", ".pyo", ".nbi", ".nbc")
 _BOOKS_OF_WANDB = ("run-", "offline-run-", "latest-run", "sweep-", "settings", "debug", "wandb-")
 _STAGED = ("/dev/shm/", "/run/media/", "/run/user/", "/run/mount/")  # noqa: S108 (compared only)
 """Data sets in memory, and disks that were plugged in."""
-_SYNCHRONISED = re.compile(r"/dev/shm/(?:sem\.|loky-|pym-)")  # noqa: S108 (compared only)
-"""Semaphores: they have no content, and come mapped with a process."""
+_SYNCHRONISED = re.compile(r"/dev/shm/(?:sem\.|loky-|pym-|plasma|nccl-|cuda\.shm|torch_)")  # noqa: S108 (compared only)
+"""What processes talk by: semaphores, Ray's object store, NCCL, tensors of torch. It comes mapped with a process."""
 _SECRETS = re.compile(r"\.env(?:rc)?(?:\..+)?|.+\.env")
 """Variables of one machine: the environment's record has their names."""
 

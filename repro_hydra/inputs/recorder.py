@@ -170,7 +170,7 @@ class Recorder(Account):
 
     def settle_start(self) -> None:
         """The code was captured: what was edited since it was opened may be there as either."""
-        for name, stamp in self.reads.items():
+        for name, stamp in list(self.reads.items()):  # other threads may open files meanwhile
             if stamp is not None and name not in self.written and differs(name, stamp):
                 self.changed_before.add(name)
 
