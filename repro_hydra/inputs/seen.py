@@ -24,7 +24,8 @@ NATIVE_READERS = (
 
 NO_FILES = (
     "what is in no file's content: the clock, process ids, names of host and user, the order, sizes and times of files "
-    "in a folder, which files exist, addresses, the timing of threads (repro-hydra check varies most of these)"
+    "in a folder, which files exist, addresses, the timing of threads (repro-hydra check varies most of these); what "
+    "compiled code asks the system by itself: random numbers, variables"
 )
 
 
