@@ -1,6 +1,7 @@
 """Refuses a sweep over the mode itself: its parent would have no callback, and nothing would be wrapped.
 
-And lets trackers add up: `+repro/tracking=mlflow +repro/tracking=tensorboard`, where Hydra takes a group once.
+And lets trackers add up: `+repro/tracking=mlflow +repro/tracking=tensorboard`, where Hydra takes a group once. And
+keeps the user's config where its defaults list has overrides alone: Hydra drops it when a group is appended to that.
 A search path plugin is the only one that Hydra runs at every start; this one leaves the search path alone.
 """
 
@@ -30,6 +31,7 @@ class ReproGuard(SearchPathPlugin):
         """Watch for sweepers; the search path stays as it is."""
         from hydra.core.plugins import Plugins
 
+        _keep_the_users_config()
         if sum(argument.startswith(_TRACKER) for argument in sys.argv) > 1:
             _let_trackers_add_up()
         plugins: Any = Plugins.instance()
@@ -45,6 +47,38 @@ class ReproGuard(SearchPathPlugin):
             return sweeper
 
         plugins.instantiate_sweeper = instantiate_sweeper
+
+
+def _keep_the_users_config() -> None:
+    """Have Hydra add the ``_self_`` that it forgets where a group of ours is appended to a config.
+
+    ``defaults: [override hydra/job_logging: colorlog]`` has no entry that is no override, and Hydra 1.3 then adds no
+    ``_self_`` (`_validate_self`): alone, such a config is its own only part; with ``+group=option`` that is the only
+    one. A Hydra that has these functions no more is left as it is.
+    """
+    from hydra._internal import defaults_list
+
+    hydra: Any = defaults_list
+    validate, config_default = (getattr(hydra, name, None) for name in ("_validate_self", "ConfigDefault"))
+    if validate is None or config_default is None or hasattr(validate, "repro_hydra"):
+        return
+    original_init: Any = hydra.Overrides.__init__
+    appended: list[bool] = [False]
+
+    def __init__(self: Any, *args: Any, **rest: Any) -> None:
+        original_init(self, *args, **rest)
+        appended[0] = any(str(d.group).split("/")[0] == "repro" for d in self.append_group_defaults)
+
+    def _validate_self(containing_node: Any, defaults: list[Any], *args: Any, **rest: Any) -> Any:
+        overrides_alone = bool(defaults) and all(d.is_override() for d in defaults)
+        answer = validate(containing_node, defaults, *args, **rest)
+        if appended[0] and overrides_alone and all(d.is_override() for d in defaults):
+            defaults.append(config_default(path="_self_"))
+        return answer
+
+    _validate_self.repro_hydra = True  # type: ignore[attr-defined]
+    hydra.Overrides.__init__ = __init__
+    hydra._validate_self = _validate_self
 
 
 def _let_trackers_add_up() -> None:

@@ -173,6 +173,16 @@ def test_where_warnings_are_errors(project: Project) -> None:
     assert "Warning" not in ended.text
 
 
+def test_a_config_whose_defaults_are_overrides_alone(project: Project) -> None:
+    """Hydra itself drops such a config when a group is appended to it, and every key of the user's with it."""
+    config = "defaults:\n  - override hydra/job_logging: default\n" + PLAIN_CONFIG
+    project.holding(config=config).run("+repro=strict").ok()
+    assert load(project.only_run(), "config")["resolved"] == {"seed": 1, "lr": 0.1}
+    project.run("-m", "+repro=strict", "+repro/logging=json", "seed=1,2").ok()
+    assert result(project.sweep() / "0") == result(project.runs()[0])
+    assert load(project.sweep() / "1", "config")["resolved"] == {"seed": 2, "lr": 0.1}
+
+
 def test_below_torchrun(project: Project) -> None:
     """Each rank would start a sweep, and they waited for each other for ever: refused, and in record mode let be."""
     ranks = {"RANK": "0", "WORLD_SIZE": "2"}
