@@ -255,8 +255,7 @@ class SweepDoor:
 
     def _always_stops(self, finding: Finding) -> bool:
         """Jobs that write over each other: no mode that isolates can mean it."""
-        shared = finding.id.startswith("job-directories-shared")
-        return shared and self._isolates and finding.waived is None
+        return finding.id.startswith("job-directories-shared") and self._isolates
 
     @property
     def waits(self) -> bool:

@@ -11,7 +11,7 @@ from repro_hydra.session.findings import Refused, blockers, refusal, waive
 from repro_hydra.session.say import say
 
 _ALWAYS_STOP = ("output-not-writable:", "output-full:")
-"""Hydra itself could not go on from here, and would say so with a traceback."""
+"""In every mode, unless waived: Hydra itself could not go on from here, and would say so with a traceback."""
 
 
 def settle_start(findings: Sequence[Finding], options: ReproConf, what: str) -> list[Finding]:
@@ -43,14 +43,14 @@ def settle(
     Parameters
     ----------
     always_stops : callable
-        Whether a finding stops in every mode.
+        Whether a finding stops in every mode, unless it is waived.
 
     Raises
     ------
     Refused
     """
     settled = waive(findings, options.allow)
-    stopping = blockers(settled, options.mode) or [f for f in settled if always_stops(f)]
+    stopping = blockers(settled, options.mode) or [f for f in settled if always_stops(f) and f.waived is None]
     if stopping:
         raise Refused(stopping, f"{options.mode.value} refuses {what}")
     for finding in settled:
