@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from urllib.parse import unquote
 
 from repro_hydra.code.git import Git, GitError, GitUnavailableError
 from repro_hydra.crate.packed import NotUnpacked, forms_of
@@ -32,6 +33,8 @@ _COMMON_NAMES = frozenset(
 _SHORTEST = 3
 PROJECT = "/anonymous/project"
 HOME = "/home/anonymous"
+ENVIRONMENT = "/anonymous/environment"
+PACKAGES = "/anonymous/packages"
 PERSON = "anonymous"
 _Replacement = tuple[str, re.Pattern[str], str]
 
@@ -134,6 +137,11 @@ def _add_record(identity: Identity, original: Original) -> None:
     if original.environment is not None:
         identity.add("home path", original.environment.variables.get("HOME"), HOME)
         identity.add("user", original.environment.variables.get("USER"))
+        interpreter = original.environment.interpreter
+        if (
+            interpreter.prefix != interpreter.base_prefix
+        ):  # a virtual environment, which may lie in a lab's folder
+            identity.add("environment's path", interpreter.prefix, ENVIRONMENT)
     for one in () if code is None else (code, *code.others):
         _add_remote(identity, one.remote)
         identity.add("commit", one.commit, "0" * 40)
@@ -142,6 +150,10 @@ def _add_record(identity: Identity, original: Original) -> None:
         for commit in (one.commit, one.snapshot):
             identity.add("commit", None if commit is None else commit[:12], "0" * 12)
     for item in original.distributions or []:
+        if item.editable and item.url is not None and item.url.startswith("file:///"):
+            identity.add(
+                "package's path", unquote(item.url.removeprefix("file://")), f"{PACKAGES}/{item.name}"
+            )
         if item.source is not None:
             _add_remote(identity, item.source.remote)
     for home in re.findall(r"/(?:home|Users)/[^/\s]+", f"{project} {run.cwd}"):
