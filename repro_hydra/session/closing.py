@@ -19,7 +19,7 @@ from repro_hydra.record.vouch import user_key, vouch
 from repro_hydra.seed.drawn import streams_drawn_from
 from repro_hydra.session import capture
 from repro_hydra.session.findings import Misuse, Refused, judge
-from repro_hydra.session.ledger import Ledger
+from repro_hydra.session.ledger import RECORD_REMOVED, Ledger
 from repro_hydra.session.lock import Held, WriterLock
 from repro_hydra.session.rank_streams import same_streams
 from repro_hydra.session.say import say
@@ -94,6 +94,8 @@ def tell(ledger: Ledger, digest: str | None) -> None:
     run, mode = ledger.run, ledger.mode
     serious = [f for f in run.findings if f.severity != "harmless" and f.waived is None]
     for finding in serious:
+        if finding.id == RECORD_REMOVED:
+            continue  # said just now
         say(f"[{finding.id}] {finding.message}")
     if ledger.paths is None:
         return
@@ -101,7 +103,11 @@ def tell(ledger: Ledger, digest: str | None) -> None:
     if mode is Mode.strict:
         words += f", upheld: {run.upheld}"
     anchor = f", manifest blake3:{digest}" if digest else ""
-    say(f"{words}; record {ledger.paths.record}{anchor}")
+    say(
+        f"{words}; its record is gone"
+        if ledger.record_is_gone
+        else f"{words}; record {ledger.paths.record}{anchor}"
+    )
 
 
 def abandon(ledger: Ledger, error: BaseException) -> None:

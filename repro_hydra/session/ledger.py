@@ -24,6 +24,8 @@ from repro_hydra.session.lock import WriterLock
 from repro_hydra.session.plan import Job, Plan
 from repro_hydra.session.say import say
 
+RECORD_REMOVED = "record-removed"
+
 
 class Ledger:
     """The book of one run, which every part of its session writes into.
@@ -92,11 +94,22 @@ class Ledger:
     def failed(self, what: str, error: Exception, *, once: bool = False) -> None:
         """A piece of bookkeeping failed: the user is told, and the run; of a piece that comes often, `once`."""
         found = f"bookkeeping-failed:{what}"
+        message = f"{what}: could not be recorded ({type(error).__name__}: {error})"
+        if isinstance(error, FileNotFoundError) and self.record_is_gone:
+            found, once = RECORD_REMOVED, True
+            message = (
+                f"{self.job.run_dir}: expected the record there, found that the task has removed or moved its run "
+                "directory. How it ended is not recorded. Let the task remove what it made itself"
+            )
         if once and any(finding.id == found for finding in self.findings):
             return
-        message = f"{what}: could not be recorded ({type(error).__name__}: {error})"
         self.findings.append(Finding(id=found, severity="blocks", message=message))
         say(f"[{found}] {message}")
+
+    @property
+    def record_is_gone(self) -> bool:
+        """Whether there was a record, and is none any more."""
+        return self.paths is not None and not self.paths.record.is_dir()
 
     def give_back(self) -> None:
         """Let others write into the run's directory."""

@@ -509,6 +509,20 @@ def test_endings(project: Project, action: str, code: int, status: str, error: s
         assert "repro_hydra" not in record["error"]["traceback"]
 
 
+def test_a_task_that_removes_its_own_directory(project: Project) -> None:
+    """Its exit status stays its own, and what is lost is said once."""
+    script = (
+        "import shutil, hydra\nfrom hydra.core.hydra_config import HydraConfig\n\n\n"
+        '@hydra.main(version_base=None, config_path="conf", config_name="config")\n'
+        "def main(cfg):\n    shutil.rmtree(HydraConfig.get().runtime.output_dir)\n    print('done')\n\n\nmain()\n"
+    )
+    ended = project.holding(script).run("+repro=strict").ok()
+    assert "done" in ended.out
+    assert ended.err.count("repro: ") == ended.err.count("[record-removed]") + 1 == 2, ended.err
+    assert "its record is gone" in ended.err
+    assert "Traceback" not in ended.text
+
+
 def test_terminated_from_outside(project: Project, tmp_path: Path) -> None:
     """SIGTERM lets the task's own clean-up run, and the record says interrupted."""
     ready = tmp_path / "ready"
