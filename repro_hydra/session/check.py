@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -22,6 +23,7 @@ from repro_hydra.session.findings import Misuse
 from repro_hydra.session.imported import import_folders
 from repro_hydra.session.plan import LockPlan
 from repro_hydra.session.promise import weakened
+from repro_hydra.sites import is_users
 
 
 class Checked(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,11 +82,29 @@ def check_start(
 
 
 def _where_the_code_is(program: Program | NoProgram, cwd: Path) -> Path:
-    """The script; for a module, a notebook or a console script (which lies in the environment) the folder."""
-    if not isinstance(program, Program) or program.kind != "script":
+    """The script; for a module, a notebook or a console script (which lies in the environment) the folder.
+
+    Where that lies in no repository, and the module or what the console script calls is installed in place
+    (``pip install -e``), its file.
+    """
+    if not isinstance(program, Program):
         return cwd
-    script = Path(program.target)
-    return cwd if script.is_relative_to(sys.prefix) else script
+    if program.kind == "script" and not Path(program.target).is_relative_to(sys.prefix):
+        return Path(program.target)
+    if any((folder / ".git").exists() for folder in (cwd, *cwd.parents)):
+        return cwd
+    return _users_module() or cwd
+
+
+def _users_module() -> Path | None:
+    """The file of the main module, or of the first that it has a function of, where that is the user's."""
+    main = sys.modules["__main__"]
+    names = ["__main__", *(getattr(value, "__module__", None) for value in list(vars(main).values()))]
+    for name in names:
+        file: Any = getattr(sys.modules.get(name), "__file__", None) if isinstance(name, str) else None
+        if isinstance(file, str) and is_users(file) and not Path(file).is_relative_to(sys.prefix):
+            return Path(file).resolve()
+    return None
 
 
 def check_options(options: ReproConf) -> list[Finding]:

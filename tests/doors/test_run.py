@@ -248,6 +248,23 @@ def test_console_script(project: Project) -> None:
     assert result(alone) == result(swept)
 
 
+def test_a_module_started_elsewhere(project: Project, tmp_path: Path) -> None:
+    """In a scratch folder that is no repository the code is still that of the module's, and can be had again."""
+    project.write("pkg/__init__.py", "")
+    project.write("pkg/train.py", DRAWING_SCRIPT)
+    project.write("pkg/conf/config.yaml", PLAIN_CONFIG)
+    project.holding()
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    path = {"PYTHONPATH": str(project.top)}
+    project.run("+repro=strict", program=("-m", "pkg.train"), cwd=scratch, **path).ok()
+    (run,) = [file.parent.parent for file in scratch.glob("**/.repro/run.json")]
+    assert load(run, "code")["repository"] == str(project.top)
+    assert load(run, "run")["upheld"] == "yes"
+    again = project.run("reproduce", str(run), program=("-m", "repro_hydra"), cwd=scratch).ok()
+    assert "BITWISE" in again.out
+
+
 # ---------------------------------------------------------------------- beside others
 
 
