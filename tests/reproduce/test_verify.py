@@ -83,3 +83,19 @@ def on_a_terminal(lab: Laboratory, *arguments: str) -> str:
                 said += part
         process.wait(LIMIT_S)
     return said.decode()
+
+
+def test_a_sweep_is_whole_only_with_all_its_jobs(lab: Laboratory) -> None:
+    """What is not there was not verified: a job that was completed is named, and no job at all is no yes."""
+    lab.holding(SCRIPT)
+    lab.run("-m", "+repro=strict", "seed=1,2").ok()
+    sweep = lab.sweep()
+    lab.repro("verify", str(sweep)).ok()
+    shutil.rmtree(sweep / "1")
+    told = "job 1 (+repro=strict seed=2): was completed, and has no record here"
+    lab.repro("verify", str(sweep)).refused(1, f"NO record: {told}")
+    document = json.loads(lab.repro("verify", str(sweep), "--json").out)
+    assert document["ok"] is False
+    assert [item["message"] for item in document["findings"] if item["severity"] == "blocks"] == [told]
+    shutil.rmtree(sweep / "0")
+    lab.repro("verify", str(sweep)).refused(1, "so nothing was verified")
