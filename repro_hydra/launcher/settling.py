@@ -10,7 +10,7 @@ from repro_hydra.record.schema import Finding
 from repro_hydra.session.findings import Refused, blockers, refusal, waive
 from repro_hydra.session.say import say
 
-_ALWAYS_STOP = ("output-not-writable:", "output-full:")
+_ALWAYS_STOP = ("output-not-writable:",)
 """In every mode, unless waived: Hydra itself could not go on from here, and would say so with a traceback."""
 
 
