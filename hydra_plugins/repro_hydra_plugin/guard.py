@@ -59,8 +59,10 @@ def _keep_the_users_config() -> None:
     from hydra._internal import defaults_list
 
     hydra: Any = defaults_list
-    validate, config_default = (getattr(hydra, name, None) for name in ("_validate_self", "ConfigDefault"))
-    if validate is None or config_default is None or hasattr(validate, "repro_hydra"):
+    if not all(hasattr(hydra, name) for name in ("_validate_self", "ConfigDefault", "Overrides")):
+        return
+    validate, config_default = hydra._validate_self, hydra.ConfigDefault
+    if hasattr(validate, "repro_hydra"):
         return
     original_init: Any = hydra.Overrides.__init__
     appended: list[bool] = [False]
