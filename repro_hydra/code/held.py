@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterable, Mapping
+from functools import cached_property
 from pathlib import Path
 
 import msgspec
@@ -26,96 +27,119 @@ class Held(msgspec.Struct, frozen=True):
     """It has the path, with another content."""
 
 
-def held_by_snapshot(
-    record: CodeRecord | None,
-    paths: Collection[str],
-    suspected: Collection[str] = (),
-    environ: Mapping[str, str] | None = None,
-) -> Held:
-    """Of `paths` and `suspected` (real, absolute), those that the snapshot of `record` holds.
+class Snapshot:
+    """What a run's snapshot holds of a repository's files; git is asked for the list of them once.
 
     Parameters
     ----------
-    suspected : collection of str
-        Files written to since the snapshot was made: these are compared by content, the others by path.
+    record : CodeRecord
+        Of the repository; one that names no repository, or no commit, holds nothing.
+    environ : mapping, optional
+        Git's environment; this process's by default.
 
     Raises
     ------
     GitError, GitUnavailableError
-        Git, which made the snapshot, can't be asked any more.
+        By its methods: git, which made the snapshot, can't be asked any more.
     """
-    place = _kept_in(record)
-    if place is None:
-        return Held()
-    top, revision = place
-    git = Git(Path(top), os.environ if environ is None else environ)
-    start = len(top.rstrip(os.sep)) + 1
-    below = {path: os.fsencode(path[start:]) for path in {*paths, *suspected} if _is_below(path, top)}
-    if not below:
-        return Held()
-    blobs, submodules = _tree(git, revision)
-    tracked = {path for path, relative in below.items() if relative in blobs}
-    for submodule in submodules:
-        inside = {path for path, relative in below.items() if relative.startswith(submodule + b"/")}
-        if inside:
-            tracked |= _tracked(git.in_folder(Path(top, os.fsdecode(submodule))), inside)
-    asked = sorted(path for path in tracked & {*suspected} if below[path] in blobs and "\n" not in path)
-    changed = set()
-    if asked:
-        names = b"".join(below[path] + b"\n" for path in asked)
-        digests = git.run("hash-object", "--stdin-paths", data=names).split()
-        changed = {path for path, now in zip(asked, digests, strict=True) if now != blobs[below[path]]}
-    return Held(same=frozenset(tracked - changed), changed=frozenset(changed))
 
+    def __init__(self, record: CodeRecord, environ: Mapping[str, str] | None = None) -> None:
+        top, revision = record.repository, record.snapshot or record.commit
+        self._top = None if top is None or revision is None else os.path.realpath(top)
+        self._revision = revision or ""
+        self._environ = os.environ if environ is None else environ
 
-def altered_by_git(
-    record: CodeRecord | None, read_at: Mapping[str, str], environ: Mapping[str, str] | None = None
-) -> list[str]:
-    """Of files that the snapshot holds, those that come out of it otherwise than they were read.
+    def holds(self, paths: Collection[str], suspected: Collection[str] = ()) -> Held:
+        """Of `paths` and `suspected` (real, absolute), those that it holds.
 
-    A filter of git (``filter=NAME`` in ``.gitattributes``) may take away what another one cannot give back, and so
-    may the conversion of a file whose lines end in more than one way.
+        Parameters
+        ----------
+        suspected : collection of str
+            Files written to since the snapshot was made: these are compared by content, the others by path.
+        """
+        below = self._below({*paths, *suspected})
+        if not below:
+            return Held()
+        blobs, submodules = self._tree
+        tracked = {path for path, relative in below.items() if relative in blobs}
+        for submodule in submodules:
+            inside = {path for path, relative in below.items() if relative.startswith(submodule + b"/")}
+            if inside:
+                tracked |= _tracked(
+                    self._git.in_folder(Path(self._git.folder, os.fsdecode(submodule))), inside
+                )
+        asked = sorted(path for path in tracked & {*suspected} if below[path] in blobs and "\n" not in path)
+        changed = set()
+        if asked:
+            names = b"".join(below[path] + b"\n" for path in asked)
+            digests = self._git.run("hash-object", "--stdin-paths", data=names).split()
+            changed = {path for path, now in zip(asked, digests, strict=True) if now != blobs[below[path]]}
+        return Held(same=frozenset(tracked - changed), changed=frozenset(changed))
 
-    Parameters
-    ----------
-    read_at : mapping
-        Real path in the user's work tree to where the job read it (a frozen copy), for files unchanged since.
+    def altered(self, read_at: Mapping[str, str]) -> list[str]:
+        """Of files that it holds, those that come out of it otherwise than they were read.
 
-    Raises
-    ------
-    GitError, GitUnavailableError
-        Git, which made the snapshot, can't be asked any more.
-    """
-    place = _kept_in(record)
-    if place is None:
-        return []
-    top, revision = place
-    below = {
-        os.path.relpath(path, top): path
-        for path in read_at
-        if _is_below(path, top) and "\n" not in read_at[path]
-    }
-    if not below:
-        return []
-    git = Git(Path(top), os.environ if environ is None else environ)
-    blobs, _ = _tree(git, revision)
-    names = [name for name in below if _is_small(read_at[below[name]])]
-    read = _ended([read_at[below[name]] for name in names], "\n")
-    found = git.run("hash-object", "--no-filters", "--stdin-paths", data=read).split()
-    converted = [
-        name for name, now in zip(names, found, strict=True) if blobs.get(os.fsencode(name), now) != now
-    ]
-    if not converted:
-        return []
-    asked = git.run("check-attr", "-z", "--stdin", "filter", data=_ended(converted, "\0")).split(b"\0")
-    exact = {
-        os.fsdecode(name) for name, value in zip(asked[::3], asked[2::3], strict=False) if value in _EXACT
-    }
-    return [
-        below[name]
-        for name in converted[:_MOST_CONVERTED]
-        if name not in exact and _comes_out(git, revision, name) not in (None, _read(read_at[below[name]]))
-    ]
+        A filter of git (``filter=NAME`` in ``.gitattributes``) may take away what another one cannot give back, and so
+        may the conversion of a file whose lines end in more than one way.
+
+        Parameters
+        ----------
+        read_at : mapping
+            Real path in the user's work tree to where the job read it (a frozen copy), for files unchanged since.
+        """
+        below = self._below(path for path, place in read_at.items() if "\n" not in place and _is_small(place))
+        if not below:
+            return []
+        blobs, _ = self._tree
+        read = _ended([read_at[path] for path in below], "\n")
+        found = self._git.run("hash-object", "--no-filters", "--stdin-paths", data=read).split()
+        converted = {
+            os.fsdecode(relative): path
+            for (path, relative), now in zip(below.items(), found, strict=True)
+            if blobs.get(relative, now) != now
+        }
+        if not converted:
+            return []
+        told = self._git.run("check-attr", "-z", "--stdin", "filter", data=_ended(converted, "\0")).split(
+            b"\0"
+        )
+        exact = {
+            os.fsdecode(name) for name, value in zip(told[::3], told[2::3], strict=False) if value in _EXACT
+        }
+        return [
+            path
+            for name, path in list(converted.items())[:_MOST_CONVERTED]
+            if name not in exact and self._comes_out(name) not in (None, _read(read_at[path]))
+        ]
+
+    def _below(self, paths: Iterable[str]) -> dict[str, bytes]:
+        """Those in the repository, in their order, to their names in it."""
+        top = self._top
+        if top is None:
+            return {}
+        start = len(top.rstrip(os.sep)) + 1
+        return {path: os.fsencode(path[start:]) for path in paths if _is_below(path, top)}
+
+    @cached_property
+    def _git(self) -> Git:
+        assert self._top is not None, "asked of no repository"
+        return Git(Path(self._top), self._environ)
+
+    @cached_property
+    def _tree(self) -> tuple[dict[bytes, bytes], list[bytes]]:
+        """The digest of each file, and the submodules."""
+        blobs, submodules = {}, []
+        for entry in self._git.run("ls-tree", "-r", "-z", "--full-tree", self._revision).split(b"\0"):
+            head, _, path = entry.partition(b"\t")
+            if head.startswith(_SUBMODULE):
+                submodules.append(path)
+            elif path:
+                blobs[path] = head.split()[2]
+        return blobs, submodules
+
+    def _comes_out(self, name: str) -> bytes | None:
+        status, content, _ = self._git.ask("cat-file", "--filters", f"{self._revision}:{name}")
+        return content if status == 0 else None
 
 
 def _is_small(path: str) -> bool:
@@ -125,21 +149,8 @@ def _is_small(path: str) -> bool:
         return False
 
 
-def _kept_in(record: CodeRecord | None) -> tuple[str, str] | None:
-    """The top of the work tree, and the commit that holds what a run had of it."""
-    revision = None if record is None else record.snapshot or record.commit
-    if record is None or record.repository is None or revision is None:
-        return None
-    return os.path.realpath(record.repository), revision
-
-
 def _ended(texts: Iterable[str], by: str) -> bytes:
     return b"".join(os.fsencode(text + by) for text in texts)
-
-
-def _comes_out(git: Git, revision: str, name: str) -> bytes | None:
-    status, content, _ = git.ask("cat-file", "--filters", f"{revision}:{name}")
-    return content if status == 0 else None
 
 
 def _read(path: str) -> bytes | None:
@@ -160,17 +171,6 @@ def ignored_by_git(record: CodeRecord | None, paths: Collection[str]) -> frozens
     except (GitError, GitUnavailableError):
         return frozenset()  # only the words of a message depend on it
     return frozenset(os.fsdecode(path) for path in output.split(b"\0") if path)
-
-
-def _tree(git: Git, revision: str) -> tuple[dict[bytes, bytes], list[bytes]]:
-    blobs, submodules = {}, []
-    for entry in git.run("ls-tree", "-r", "-z", "--full-tree", revision).split(b"\0"):
-        head, _, path = entry.partition(b"\t")
-        if head.startswith(_SUBMODULE):
-            submodules.append(path)
-        elif path:
-            blobs[path] = head.split()[2]
-    return blobs, submodules
 
 
 def _tracked(git: Git, paths: Collection[str]) -> set[str]:

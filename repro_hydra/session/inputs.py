@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from repro_hydra.code.held import Held, altered_by_git, held_by_snapshot, ignored_by_git
+from repro_hydra.code.held import Snapshot, ignored_by_git
 from repro_hydra.inputs.folders import in_folders
 from repro_hydra.inputs.hook import activate, active, deactivate
 from repro_hydra.inputs.mapped import code_in_use, files_in_use, standard_input
@@ -133,11 +133,12 @@ class JobInputs:
         declared, places = Declared(data, self._places.cwd, root).holds, self._make_places(code)
         stdin, is_piped = standard_input()
         recorder.looked_at([] if stdin is None else [stdin])
+        snapshots = [] if code is None else [Snapshot(one) for one in (code, *code.others)]
         found = undeclared(
             recorder,
             places,
             declared=declared,
-            held=lambda old, recent: self._held(code, old, recent),
+            held=lambda old, recent: self._held(code, snapshots, old, recent),
             moved=self._places.moved,
         )
         inputs, findings = self._describe(found, code, records)
@@ -150,7 +151,8 @@ class JobInputs:
             for path in found.changed_at_start
         ]
         findings += [
-            input_findings.altered(records.name(path)) for path in _altered(code, found.held_at, recorder)
+            input_findings.altered(records.name(path))
+            for path in _altered(snapshots, found.held_at, recorder)
         ]
         findings += [input_findings.from_the_system(source) for source in sorted(recorder.entropy)]
         yes, no = watched(recorder, start_file_is_there())
@@ -187,11 +189,21 @@ class JobInputs:
         return record, findings
 
     def _held(
-        self, code: CodeRecord | None, old: Collection[str], recent: Collection[str]
+        self,
+        code: CodeRecord | None,
+        snapshots: Sequence[Snapshot],
+        old: Collection[str],
+        recent: Collection[str],
     ) -> tuple[Collection[str], Collection[str]]:
         """What the snapshots hold; a file of the user's tree that was edited after them is compared by content."""
         suspected = self._edited_since_the_snapshot(old)
-        return _held(code, [path for path in old if path not in suspected], [*recent, *suspected])
+        if code is None or (code.snapshot or code.commit) is None:
+            # That the code is not recorded is a finding of its own.
+            return [path for path in old if path.endswith(".py") and path not in suspected], ()
+        old, recent = [path for path in old if path not in suspected], [*recent, *suspected]
+        answers = [one.holds(old, recent) for one in snapshots]
+        same = {path for held in answers for path in held.same}
+        return same, {path for held in answers for path in held.changed} - same
 
     def _edited_since_the_snapshot(self, paths: Collection[str]) -> set[str]:
         since, recorder = self._places.code_taken_ns, self._recorder
@@ -253,23 +265,11 @@ class JobInputs:
         return inputs, findings
 
 
-def _altered(code: CodeRecord | None, held_at: Mapping[str, str], recorder: Recorder) -> list[str]:
+def _altered(snapshots: Sequence[Snapshot], held_at: Mapping[str, str], recorder: Recorder) -> list[str]:
     """The files that git keeps otherwise than they were read."""
     unchanged = {}
     for real, path in held_at.items():
         stamp = recorder.reads.get(path)
         if stamp is not None and not has_changed(path, stamp):
             unchanged[real] = path
-    records = [] if code is None else [code, *code.others]
-    return [path for one in records for path in altered_by_git(one, unchanged)]
-
-
-def _held(
-    code: CodeRecord | None, old: Collection[str], recent: Collection[str]
-) -> tuple[Collection[str], Collection[str]]:
-    if code is None or (code.snapshot or code.commit) is None:
-        # That the code is not recorded is a finding of its own.
-        return [path for path in old if path.endswith(".py")], ()
-    answers: list[Held] = [held_by_snapshot(one, old, recent) for one in (code, *code.others)]
-    same = {path for held in answers for path in held.same}
-    return same, {path for held in answers for path in held.changed} - same
+    return [path for one in snapshots for path in one.altered(unchanged)]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from repro_hydra.code.held import altered_by_git, held_by_snapshot, ignored_by_git
+from repro_hydra.code.held import Snapshot, ignored_by_git
 from repro_hydra.record.code import CodeRecord
 from repro_hydra.reproduce.differences import _patched
 
@@ -44,13 +44,11 @@ def test_what_the_snapshot_holds(repository: CodeRecord) -> None:
     (top / "changed.txt").write_text("after")
     (top / "same.txt").write_text("same")
     old = [str(top / name) for name in ("a\nname", "x.csv", "new.txt", "sub/same.txt", "sub/new.txt")]
-    held = held_by_snapshot(
-        repository, [*old, "/etc/hosts"], [str(top / "same.txt"), str(top / "changed.txt")]
-    )
+    held = Snapshot(repository).holds([*old, "/etc/hosts"], [str(top / "same.txt"), str(top / "changed.txt")])
     assert held.same == {str(top / name) for name in ("a\nname", "sub/same.txt", "same.txt")}
     assert held.changed == {str(top / "changed.txt")}
     assert ignored_by_git(repository, [str(top / "x.csv"), str(top / "new.txt")]) == {str(top / "x.csv")}
-    assert held_by_snapshot(CodeRecord(), old).same == frozenset()
+    assert Snapshot(CodeRecord()).holds(old).same == frozenset()
 
 
 def test_what_a_filter_takes_away_is_told(repository: CodeRecord) -> None:
@@ -85,8 +83,10 @@ def test_what_a_filter_takes_away_is_told(repository: CodeRecord) -> None:
         str(top / name): str(top / name)
         for name in ("strip.py", "turn.py", "lfs.py", "plain.py", "mixed.csv")
     }
-    assert altered_by_git(record, read) == [str(top / "strip.py"), str(top / "mixed.csv")]
-    assert altered_by_git(record, {"/etc/hosts": "/etc/hosts"}) == altered_by_git(CodeRecord(), read) == []
+    assert Snapshot(record).altered(read) == [str(top / "strip.py"), str(top / "mixed.csv")]
+    assert (
+        Snapshot(record).altered({"/etc/hosts": "/etc/hosts"}) == Snapshot(CodeRecord()).altered(read) == []
+    )
 
 
 def test_a_patch_that_is_none_changes_no_file() -> None:
