@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -176,8 +177,6 @@ def _count_tensors(folder: Path, name: str) -> int:
         return 1  # a checkpoint, counted as one: to open it for its number alone would load it whole
     if name.endswith(".npy"):
         return 1
-    import zipfile
-
     try:
         with zipfile.ZipFile(path_inside(folder, name)) as archive:
             return len(archive.namelist())
